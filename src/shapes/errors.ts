@@ -1,0 +1,70 @@
+/**
+ * Every error dfdt throws. One class per remedy; `code` is stable API, `message` is a sentence that
+ * says what was expected, what came, and what to do.
+ */
+
+/** Fields shared by all dfdt errors. */
+export interface ErrorDetails {
+  /** The operation that refused, as the user typed it: `matmul`, `update`, `load`. */
+  readonly op?: string
+  /** Shapes involved, in argument order. */
+  readonly shapes?: readonly (readonly number[])[]
+  /** A parameter path, or the path of a file. */
+  readonly path?: string
+  /** Byte offset in a file or buffer. */
+  readonly offset?: number
+  readonly cause?: unknown
+}
+
+/** Root of the error classes: `error instanceof DfdtError` catches all of them. */
+export abstract class DfdtError extends Error {
+  abstract readonly code: string
+  readonly op: string | undefined
+  readonly shapes: readonly (readonly number[])[] | undefined
+  readonly path: string | undefined
+  readonly offset: number | undefined
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = new.target.name
+    this.op = details.op
+    this.shapes = details.shapes
+    this.path = details.path
+    this.offset = details.offset
+  }
+}
+
+/** Sizes, ranks, axes or model structures do not fit together. */
+export class ShapeError extends DfdtError {
+  readonly code = 'SHAPE'
+}
+
+/** The operation is not defined for this dtype, or two dtypes differ. */
+export class DTypeError extends DfdtError {
+  readonly code = 'DTYPE'
+}
+
+/** A device lacks a feature, ran out of memory, or tensors live on different devices. */
+export class DeviceError extends DfdtError {
+  readonly code = 'DEVICE'
+}
+
+/** Differentiation went wrong: nothing to differentiate, a second backward, a parameter without a gradient. */
+export class GradientError extends DfdtError {
+  readonly code = 'GRADIENT'
+}
+
+/** A tensor was read after its memory had been released. */
+export class DisposedError extends DfdtError {
+  readonly code = 'DISPOSED'
+}
+
+/** A file or buffer is not what it claims to be; `offset` says where, `path` which file. */
+export class FormatError extends DfdtError {
+  readonly code = 'FORMAT'
+}
+
+/** An option has a value outside its range, or options contradict each other. */
+export class OptionError extends DfdtError {
+  readonly code = 'OPTION'
+}
