@@ -1,0 +1,50 @@
+import type { DType } from '../shapes/dtype.js'
+import type { Kernel } from '../kernels/kernel.js'
+
+/** Memory of a backend. Opaque: only the backend that made it looks inside. */
+export interface Buffer {
+  readonly byteLength: number
+}
+
+/** What a backend says about its memory, in bytes. */
+export interface MemoryStats {
+  /** In live buffers now. */
+  readonly used: number
+  /** The most that was ever in live buffers at once. */
+  readonly peak: number
+  /** Taken from the system. */
+  readonly reserved: number
+  /** What it may take at most. */
+  readonly limit: number
+}
+
+/** Element sizes in device memory. `bool` takes 4 bytes: 0 or 1 as u32, as on a GPU. */
+export const bytesPerElement: Readonly<Record<DType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, bool: 4 }
+
+/**
+ * A place that stores numbers and runs kernels. Everything above this line is the same on every backend.
+ * Kernels run in the order they were given; only reading may wait.
+ */
+export interface Backend {
+  readonly name: string
+  /** One line for people: mode, threads. */
+  readonly description: string
+  supports(dtype: DType): boolean
+  /** Throws `DeviceError` naming need and limit. Contents are unspecified. */
+  allocate(byteLength: number): Buffer
+  free(buffer: Buffer): void
+  /**
+   * Runs one kernel now. `buffers` are the operands' in the kernel's order: inputs then outputs
+   * (`map`, `reduce`), a, b, output (`matmul`), source, index, output (`gather`, `scatterAdd`);
+   * for `foreach` the buffers its parts refer to. `scalars` fill the `scalar` slots.
+   */
+  run(kernel: Kernel, buffers: readonly Buffer[], scalars: readonly number[]): void
+  write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void
+  /** A copy of the bytes once everything before has run. */
+  read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array>
+  /** The same without waiting; absent where the device cannot block. */
+  readSync?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
+  memory(): MemoryStats
+  /** Stops threads and returns memory. */
+  close(): Promise<void>
+}
