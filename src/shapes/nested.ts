@@ -1,0 +1,80 @@
+import type { DType } from './dtype.js'
+import { type Dims, showShape } from './dim.js'
+import { ShapeError } from './errors.js'
+
+/** What a tensor is written as: a number, or equally long lists of lists of numbers. Booleans make a bool tensor. */
+export type Nested = number | boolean | readonly Nested[]
+
+/** The shape of a literal: `[[1, 2, 3], [4, 5, 6]]` has shape [2, 3]. */
+export type ShapeOf<A> = ShapeOfFrom<A>
+type ShapeOfFrom<A, O extends number[] = []> = A extends readonly unknown[]
+  ? A extends readonly [infer H, ...unknown[]] ? ShapeOfFrom<H, [...O, A['length']]> : ShapeOfOpen<A, O>
+  : O
+type ShapeOfOpen<A extends readonly unknown[], O extends number[]> = A['length'] extends 0
+  ? [...O, 0]
+  : ShapeOfFrom<A[number], [...O, A['length']]>
+
+/** The dtype a literal gets when none is stated: bool for booleans, f32 for numbers. */
+export type DTypeOf<A> = A extends readonly unknown[] ? DTypeOf<A[number]> : [A] extends [boolean] ? 'bool' : 'f32'
+
+/** A message when A is not rectangular or mixes numbers and booleans, else its dtype. */
+export type Rect<A> = A extends readonly unknown[]
+  ? IsUnion<LengthOf<A[number]>> extends true
+    ? 'tensor: rows have different lengths'
+    : Rect<A[number]>
+  : A
+type LengthOf<A> = A extends readonly unknown[] ? A['length'] : -1
+type IsUnion<A, B = A> = [A] extends [never] ? false : A extends A ? ([B] extends [A] ? false : true) : never
+
+/** The nested arrays that `array()` returns for shape S with elements E. */
+export type NestedOf<S, E> = S extends [unknown, ...infer R]
+  ? NestedOf<R, E[]>
+  : S extends [] ? E : NestedArray<E>
+/** Nested arrays of unknown depth. */
+export type NestedArray<E> = E | NestedArray<E>[]
+
+/** The dtype a literal gets when none is stated, like the type `DTypeOf`. */
+export function nestedDType(data: Nested): DType {
+  let first: unknown = data
+  while (Array.isArray(first)) first = first[0]
+  return typeof first === 'boolean' ? 'bool' : 'f32'
+}
+
+/**
+ * The shape of nested lists, like the type `ShapeOf`.
+ * @throws ShapeError when rows have different lengths or depths
+ */
+export function nestedShape(data: Nested): number[] {
+  const shape: number[] = []
+  for (let part: Nested | undefined = data; isList(part); part = part[0]) shape.push(part.length)
+  checkRect(data, shape, 0)
+  return shape
+}
+
+/** The elements of nested lists in row-major order; the shape must have been checked. */
+export function flattenNested(data: Nested): number[] {
+  const out: number[] = []
+  const walk = (part: Nested): void => {
+    if (isList(part)) part.forEach(walk)
+    else out.push(Number(part))
+  }
+  walk(data)
+  return out
+}
+
+function isList(part: Nested | undefined): part is readonly Nested[] {
+  return Array.isArray(part)
+}
+
+function checkRect(part: Nested, shape: Dims, depth: number): void {
+  if (isList(part) ? part.length !== shape[depth] : depth !== shape.length) {
+    const found = isList(part) ? `a list of ${part.length}` : `the value ${part}`
+    const expected = depth < shape.length ? `a list of ${shape[depth]}` : 'a value'
+    throw new ShapeError(
+      `tensor: rows have different lengths: ${found} at depth ${depth} where ${expected} was expected ` +
+        `(shape ${showShape(shape)} from the first elements); pad the rows to one length`,
+      { op: 'tensor', shapes: [shape] },
+    )
+  }
+  if (isList(part)) for (const inner of part) checkRect(inner, shape, depth + 1)
+}
