@@ -3,7 +3,7 @@
  * digit first, so that carries walk from left to right and every recursion is a tail call (limit 1000, not 50).
  */
 import type { AddTable, DivTable, MulTable, SubTable } from './arithmetic-tables.js'
-import type { Dims, Named } from './dim.js'
+import type { Named } from './dim.js'
 
 /** The digits of a literal; `?` for `number` and for named dimensions. */
 type Digits<N> = number extends N ? '?' : N extends Named ? '?' : N extends number ? `${N}` : '?'
@@ -146,10 +146,3 @@ export type Lte<A, B> = A extends B
 
 /** The number of elements of a tensor of shape S. */
 export type Product<S, Acc = 1> = S extends [infer H, ...infer R] ? Product<R, Mul<Acc, H>> : S extends [] ? Acc : number
-
-/** The number of elements of a tensor of this shape, like the type `Product`. */
-export function product(shape: Dims): number {
-  let count = 1
-  for (const size of shape) count *= size
-  return count
-}

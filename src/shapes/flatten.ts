@@ -1,6 +1,7 @@
-import { type Product, product } from './arithmetic.js'
+import type { Product } from './arithmetic.js'
 import { type Dims, type Shape, type Show, showShape } from './dim.js'
 import { ShapeError } from './errors.js'
+import { sizeOf } from './strides.js'
 
 /**
  * S with all dimensions from number A on merged into one; the A before it are kept. A shape that ends there is
@@ -9,7 +10,7 @@ import { ShapeError } from './errors.js'
 export type Flatten<S, A extends number = 1, O extends Shape = []> = O['length'] extends A
   ? S extends []
     ? O extends [] ? [1] : O
-    : Product<S> extends infer P extends number ? [...O, P] : never
+    : number extends A ? number[] : Product<S> extends infer P extends number ? [...O, P] : never
   : S extends [infer H extends number, ...infer R]
     ? Flatten<R, A, [...O, H]>
     : S extends []
@@ -28,5 +29,5 @@ export function flattenShape(shape: Dims, from = 1): number[] {
       { op: 'flatten', shapes: [shape] },
     )
   }
-  return from === shape.length ? [...shape] : [...shape.slice(0, from), product(shape.slice(from))]
+  return from === shape.length ? [...shape] : [...shape.slice(0, from), sizeOf(shape.slice(from))]
 }

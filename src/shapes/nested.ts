@@ -2,27 +2,27 @@ import type { DType } from './dtype.js'
 import { type Dims, showShape } from './dim.js'
 import { ShapeError } from './errors.js'
 
-/** What a tensor is written as: a number, or equally long lists of lists of numbers. Booleans make a bool tensor. */
+/** What a tensor is written as: a number, or equally long lists of lists of numbers. Booleans are 1 and 0. */
 export type Nested = number | boolean | readonly Nested[]
 
 /** The shape of a literal: `[[1, 2, 3], [4, 5, 6]]` has shape [2, 3]. */
-export type ShapeOf<A> = ShapeOfFrom<A>
-type ShapeOfFrom<A, O extends number[] = []> = A extends readonly unknown[]
-  ? A extends readonly [infer H, ...unknown[]] ? ShapeOfFrom<H, [...O, A['length']]> : ShapeOfOpen<A, O>
-  : O
-type ShapeOfOpen<A extends readonly unknown[], O extends number[]> = A['length'] extends 0
-  ? [...O, 0]
-  : ShapeOfFrom<A[number], [...O, A['length']]>
+export type ShapeOf<A> = A extends readonly unknown[]
+  ? A extends readonly [infer H, ...unknown[]] ? [A['length'], ...ShapeOf<H>] : ShapeOfList<A>
+  : []
+type ShapeOfList<A extends readonly unknown[]> = A extends readonly [] ? [0] : [A['length'], ...ShapeOf<A[number]>]
 
-/** The dtype a literal gets when none is stated: bool for booleans, f32 for numbers. */
-export type DTypeOf<A> = A extends readonly unknown[] ? DTypeOf<A[number]> : [A] extends [boolean] ? 'bool' : 'f32'
+/** The dtype a literal gets when none is stated: bool when it holds booleans only, else f32. */
+export type DTypeOf<A> = A extends readonly (infer E)[]
+  ? [E] extends [never] ? 'f32' : [E] extends [readonly unknown[]] ? DTypeOf<E> : LeafDType<E>
+  : LeafDType<A>
+type LeafDType<E> = [E] extends [boolean] ? 'bool' : 'f32'
 
-/** A message when A is not rectangular or mixes numbers and booleans, else its dtype. */
+/** A message when A is not rectangular, else 0. */
 export type Rect<A> = A extends readonly unknown[]
   ? IsUnion<LengthOf<A[number]>> extends true
     ? 'tensor: rows have different lengths'
-    : Rect<A[number]>
-  : A
+    : [A[number]] extends [never] ? 0 : [A[number]] extends [readonly unknown[]] ? Rect<A[number]> : 0
+  : 0
 type LengthOf<A> = A extends readonly unknown[] ? A['length'] : -1
 type IsUnion<A, B = A> = [A] extends [never] ? false : A extends A ? ([B] extends [A] ? false : true) : never
 
@@ -35,9 +35,9 @@ export type NestedArray<E> = E | NestedArray<E>[]
 
 /** The dtype a literal gets when none is stated, like the type `DTypeOf`. */
 export function nestedDType(data: Nested): DType {
-  let first: unknown = data
-  while (Array.isArray(first)) first = first[0]
-  return typeof first === 'boolean' ? 'bool' : 'f32'
+  const booleansOnly = (part: Nested): boolean => (isList(part) ? part.every(booleansOnly) : typeof part === 'boolean')
+  const isEmpty = (part: Nested): boolean => isList(part) && part.every(isEmpty)
+  return booleansOnly(data) && !isEmpty(data) ? 'bool' : 'f32'
 }
 
 /**

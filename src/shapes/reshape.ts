@@ -1,6 +1,7 @@
-import { type Div, type Mod, type Product, product } from './arithmetic.js'
+import type { Div, Mod, Product } from './arithmetic.js'
 import { checkShape, type Dims, type Shape, type Show, showShape } from './dim.js'
 import { ShapeError } from './errors.js'
+import { sizeOf } from './strides.js'
 
 /**
  * The new shape N when it has as many elements as S, with one -1 filled in, else a message. Equal leading dimensions,
@@ -57,8 +58,8 @@ export function reshapeShape(shape: Dims, to: Dims): number[] {
   }
   const rest = to.filter((_, i) => i !== free)
   checkShape('reshape', rest)
-  const count = product(shape)
-  const known = product(rest)
+  const count = sizeOf(shape)
+  const known = sizeOf(rest)
   if (free < 0) {
     if (count !== known) {
       throw new ShapeError(
