@@ -1,0 +1,77 @@
+/**
+ * The core entry points import no package and run in a browser: each is bundled from dist as a browser would get it, and
+ * anything left to import is an error. Prints sizes; the core together stays under 60 kB gzipped.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { rolldown } from 'rolldown'
+
+const CEILING_KB = 60
+/** Entry points for programs, which may use packages and Node; every other one is core. */
+const PROGRAMS = new Set(['./train', './data', './package.json'])
+/** Core, but not part of what an application ships. */
+const DEVELOPMENT = new Set(['./testing'])
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const core = Object.keys(exports).filter((name) => !PROGRAMS.has(name))
+const problems = []
+
+const shipped = []
+for (const name of core) {
+  const file = join(root, browserFile(exports[name]))
+  if (!existsSync(file)) {
+    problems.push(`${name}: ${file} does not exist; build first, or remove the row from package.json`)
+    continue
+  }
+  if (!DEVELOPMENT.has(name)) shipped.push(file)
+  const kb = await bundledKb(name, `export * from ${JSON.stringify(file)}`)
+  console.log(`${name.padEnd(12)} ${kb.toFixed(1).padStart(6)} kB`)
+}
+const together = await bundledKb('core', shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'))
+console.log(`${'together'.padEnd(12)} ${together.toFixed(1).padStart(6)} kB of ${CEILING_KB} kB (minified, gzipped)`)
+if (together > CEILING_KB) problems.push(`the core is ${together.toFixed(1)} kB gzipped; the ceiling is ${CEILING_KB} kB`)
+
+if (problems.length > 0) {
+  console.error(`\n${[...new Set(problems)].join('\n')}`)
+  process.exit(1)
+}
+
+function browserFile(entry) {
+  return typeof entry === 'string' ? entry : browserFile(entry.browser ?? entry.import ?? entry.default)
+}
+
+/** Bundles `source` for a browser, records every import that stays outside, and returns the gzipped size. */
+async function bundledKb(name, source) {
+  const bundle = await rolldown({
+    input: 'entry',
+    cwd: root,
+    platform: 'browser',
+    resolve: { conditionNames: ['browser', 'import', 'default'] },
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'core-imports-nothing',
+        resolveId(id, importer) {
+          if (importer === undefined) return '\0entry'
+          if (id.startsWith('.') || id.startsWith('/') || id.startsWith('#')) return null
+          problems.push(`${name}: ${importer} imports ${id}; core entry points import nothing from outside`)
+          return { id, external: true }
+        },
+        load: (id) => (id === '\0entry' ? source : null),
+      },
+    ],
+  })
+  const { output } = await bundle.generate({ format: 'esm', minify: true })
+  await bundle.close()
+  const chunks = output.filter((chunk) => chunk.type === 'chunk')
+  const own = new Set(chunks.map((chunk) => chunk.fileName))
+  for (const chunk of chunks) {
+    for (const id of [...chunk.imports, ...chunk.dynamicImports]) {
+      if (!own.has(id)) problems.push(`${name}: the bundle still imports ${id}`)
+    }
+  }
+  return chunks.reduce((sum, chunk) => sum + gzipSync(chunk.code, { level: 9 }).length, 0) / 1000
+}
