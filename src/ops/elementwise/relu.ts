@@ -1,0 +1,14 @@
+import { defineOp, type Unary } from '../define.js'
+
+/**
+ * Rectifier: `y = max(x, 0)`; NaN stays NaN.
+ *
+ * Shapes: `x: S → S`.  Gradient: `dx = dy` where `x > 0`, else 0 (0 at 0).
+ * Torch: `F.relu(x)`.
+ * @example relu(tensor([-1, 2])) // [0, 2]
+ */
+export const relu = defineOp<Unary>({
+  name: 'relu',
+  forward: (x) => x.max(0),
+  vjp: [(dy, [x]) => x.gt(0).select(dy, 0)],
+})

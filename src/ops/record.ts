@@ -1,0 +1,39 @@
+import { GradientError } from '../shapes/errors.js'
+import type { FloatDType } from '../shapes/dtype.js'
+import type { Shape } from '../shapes/dim.js'
+import { recordOf, type TensorRecord, typed } from '../tensor/record.js'
+import { isRecording, type Tape } from '../tensor/tape.js'
+import type { Tensor } from '../tensor/tensor.js'
+
+/** A tensor of any shape, on no tape: what vjps are written with, in terms of the public ops. */
+export type Value = Tensor<Shape, FloatDType>
+
+/** Gradient of one input, given the gradient of the output. */
+export type ValueVjp = (dy: Value) => Value
+
+/**
+ * Puts `output` on the tape of its inputs, if any of them is on one. One vjp per input; undefined where
+ * no gradient flows. Without a taped input this does nothing, so untaped code pays nothing.
+ */
+export function record(
+  op: string,
+  output: TensorRecord,
+  inputs: readonly TensorRecord[],
+  vjps: readonly (ValueVjp | undefined)[],
+): TensorRecord {
+  if (!isRecording()) return output
+  let tape: Tape | undefined
+  for (const input of inputs) {
+    if (input.recording) tape = tape ? tape.merge(input.recording) : input.recording.root
+  }
+  if (!tape) return output
+  if (tape.consumed) {
+    const remedy = 'call .trace() on the input again for a new step, or pass { retain: true } to the first backward()'
+    throw new GradientError(`${op}: an input is on a tape that backward() has already used up; ${remedy}.`, { op })
+  }
+  output.recording = tape
+  output.trained = inputs.some((input) => input.trained || (input.role === 'parameter' && !input.frozen))
+  const untyped = vjps.map((vjp) => vjp && ((dy: TensorRecord) => recordOf(vjp(typed<Value>(dy)))))
+  tape.record({ op, output, inputs, vjps: untyped })
+  return output
+}

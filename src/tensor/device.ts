@@ -1,0 +1,101 @@
+import type { DType } from '../shapes/dtype.js'
+import type { Kernel } from '../kernels/kernel.js'
+import { DeviceError, DTypeError } from '../shapes/errors.js'
+import type { Backend, Buffer, MemoryStats } from './backend.js'
+import { Generator } from './generator.js'
+import { type Block, Storage } from './storage.js'
+
+const alignment = 64
+const arenaChunk = 4 << 20
+const align = (bytes: number) => Math.ceil(bytes / alignment) * alignment
+
+/** A backend with what belongs to it: a random generator and the arena that parameters are laid out in. */
+export class Device {
+  readonly generator = new Generator()
+  #arena: { buffer: Buffer; used: number; live: number } | undefined
+
+  constructor(readonly backend: Backend) {}
+
+  get name(): string {
+    return this.backend.name
+  }
+
+  /** A block of its own. */
+  block(byteLength: number): Block {
+    const buffer = this.backend.allocate(byteLength)
+    return { buffer, byteOffset: 0, release: () => this.backend.free(buffer) }
+  }
+
+  allocate(byteLength: number): Storage {
+    return new Storage(this, byteLength, this.block(byteLength))
+  }
+
+  /**
+   * Consecutive calls give consecutive addresses (64-byte aligned), so a model built in one go is one
+   * stretch of memory and a whole-model pass is one stream.
+   */
+  allocateParameter(byteLength: number): Storage {
+    const size = align(byteLength)
+    if (!this.#arena || this.#arena.used + size > this.#arena.buffer.byteLength) {
+      const buffer = this.backend.allocate(Math.max(arenaChunk, size))
+      this.#arena = { buffer, used: 0, live: 0 }
+    }
+    const arena = this.#arena
+    const byteOffset = arena.used
+    arena.used += size
+    arena.live++
+    const release = () => {
+      if (--arena.live > 0) return
+      if (arena === this.#arena) this.#arena = undefined
+      this.backend.free(arena.buffer)
+    }
+    return new Storage(this, byteLength, { buffer: arena.buffer, byteOffset, release })
+  }
+
+  run(kernel: Kernel, storages: readonly Storage[], scalars: readonly number[] = []): void {
+    this.backend.run(kernel, storages.map(bufferOf), scalars)
+  }
+
+  requireDType(op: string, dtype: DType): void {
+    if (this.backend.supports(dtype)) return
+    const message = `${op}: the ${this.name} device has no ${dtype}; use f32, or create the tensors on referenceDevice().`
+    throw new DTypeError(message, { op })
+  }
+
+  memory(): MemoryStats {
+    return this.backend.memory()
+  }
+
+  close(): Promise<void> {
+    return this.backend.close()
+  }
+}
+
+const bufferOf = (storage: Storage): Buffer => storage.block.buffer
+
+let current: Device | undefined
+let provider: (() => Device) | undefined
+
+/** How the default device is made when it is first needed; called by the package's entry points. */
+export function provideDefaultDevice(make: () => Device): void {
+  provider ??= make
+}
+
+/** Where tensors are created when no device is given. */
+export function defaultDevice(): Device {
+  if (!current) {
+    if (!provider) throw new DeviceError('No device: import dfdt, or call setDefaultDevice(device) first.')
+    current = provider()
+  }
+  return current
+}
+
+/** Makes `device` the place where tensors, layers and optimizers are created from now on. */
+export function setDefaultDevice(device: Device): void {
+  current = device
+}
+
+/** Restarts the default device's random numbers: initialisation, `uniform`, `normal`, dropout. Torch: `manual_seed`. */
+export function manualSeed(seed: number): void {
+  defaultDevice().generator.manualSeed(seed)
+}

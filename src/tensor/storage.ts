@@ -1,0 +1,97 @@
+import type { DType } from '../shapes/dtype.js'
+import { DisposedError } from '../shapes/errors.js'
+import { type Buffer, bytesPerElement } from './backend.js'
+import type { Device } from './device.js'
+
+/** The stretch of a backend buffer that a storage occupies. */
+export interface Block {
+  readonly buffer: Buffer
+  readonly byteOffset: number
+  /** Called once, when the last tensor on the storage is gone. */
+  release(): void
+}
+
+/**
+ * Memory shared by a tensor and its views, counted by reference. Its address never changes while
+ * anything uses it. `version` counts writes in place, so that a backward over changed values is noticed.
+ */
+export class Storage {
+  version = 0
+  #references = 1
+  #block: Block | undefined
+  /** Set when the numbers have moved to the host: see `spill`. */
+  #host: Uint8Array | undefined
+
+  constructor(
+    readonly device: Device,
+    readonly byteLength: number,
+    block: Block,
+  ) {
+    this.#block = block
+  }
+
+  /** True when exactly one tensor uses the storage, so that it may be overwritten by its last reader. */
+  get unshared(): boolean {
+    return this.#references === 1
+  }
+
+  get block(): Block {
+    if (this.#block === undefined) {
+      if (this.#host === undefined) throw new DisposedError('This memory was released: its tensor was disposed.')
+      this.#block = this.device.block(this.byteLength)
+      this.device.backend.write(this.#block.buffer, this.#block.byteOffset, this.#host)
+      this.#host = undefined
+    }
+    return this.#block
+  }
+
+  /** First element of the storage, counted from the start of its buffer. */
+  elementOffset(dtype: DType): number {
+    return this.block.byteOffset / bytesPerElement[dtype]
+  }
+
+  retain(): this {
+    this.#references++
+    return this
+  }
+
+  release(): void {
+    if (--this.#references > 0) return
+    this.#block?.release()
+    this.#block = undefined
+    this.#host = undefined
+  }
+
+  write(byteOffset: number, bytes: Uint8Array): void {
+    const { buffer, byteOffset: start } = this.block
+    this.device.backend.write(buffer, start + byteOffset, bytes)
+    this.version++
+  }
+
+  async read(byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
+    const { buffer, byteOffset: start } = this.block
+    return this.device.backend.read(buffer, start + byteOffset, byteLength)
+  }
+
+  /** Undefined where the device cannot block. */
+  readSync(byteOffset: number, byteLength: number): Uint8Array | undefined {
+    if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
+    const { buffer, byteOffset: start } = this.block
+    return this.device.backend.readSync?.(buffer, start + byteOffset, byteLength)
+  }
+
+  /**
+   * Moves the numbers to the host and returns the device memory at once; they come back by themselves
+   * when a kernel needs them. Keeps a training loop's loss readable without keeping device memory.
+   * Where the device cannot block, nothing happens.
+   */
+  spill(): void {
+    if (!this.#block) return
+    const bytes = this.device.backend.readSync?.(this.#block.buffer, this.#block.byteOffset, this.byteLength)
+    if (!bytes) return
+    this.#host = bytes
+    this.#block.release()
+    this.#block = undefined
+  }
+}

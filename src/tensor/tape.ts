@@ -1,0 +1,83 @@
+import type { TensorRecord } from './record.js'
+
+/** Gradient of one input from the gradient of the output. Runs with recording off. */
+export type Vjp = (dy: TensorRecord) => TensorRecord
+
+/** One recorded operation. */
+export interface Entry {
+  readonly sequence: number
+  readonly op: string
+  readonly output: TensorRecord
+  readonly inputs: readonly TensorRecord[]
+  /** One per input; undefined where no gradient flows. */
+  readonly vjps: readonly (Vjp | undefined)[]
+  /** Write counts of the inputs when they were used, to notice changes in place before backward. */
+  readonly versions: readonly number[]
+}
+
+let nextSequence = 0
+
+/**
+ * What backward() will walk: the operations recorded since `trace()`, in order, and with them the
+ * ownership of every intermediate. Tapes of operands merge into one.
+ */
+export class Tape {
+  #entries: Entry[] = []
+  #mergedInto: Tape | undefined
+  #consumed = false
+
+  /** The tape this one has been merged into, or itself. */
+  get root(): Tape {
+    let tape: Tape = this
+    while (tape.#mergedInto) tape = tape.#mergedInto
+    return tape
+  }
+  get consumed(): boolean {
+    return this.root.#consumed
+  }
+  /** In the order they were recorded. */
+  get entries(): readonly Entry[] {
+    return this.root.#entries
+  }
+
+  record(entry: Omit<Entry, 'sequence' | 'versions'>): void {
+    const versions = entry.inputs.map((input) => input.storage.version)
+    this.root.#entries.push({ ...entry, versions, sequence: nextSequence++ })
+  }
+
+  merge(other: Tape): Tape {
+    const [a, b] = [this.root, other.root]
+    if (a === b) return a
+    const [large, small] = a.#entries.length >= b.#entries.length ? [a, b] : [b, a]
+    if (small.#entries.length > 0) {
+      large.#entries = [...large.#entries, ...small.#entries].sort((x, y) => x.sequence - y.sequence)
+      small.#entries = []
+    }
+    small.#mergedInto = large
+    large.#consumed ||= small.#consumed
+    return large
+  }
+
+  /** Ends the tape; the entries go to whoever walks them. */
+  consume(): readonly Entry[] {
+    const root = this.root
+    const entries = root.#entries
+    root.#consumed = true
+    root.#entries = []
+    return entries
+  }
+}
+
+let recording = true
+export const isRecording = (): boolean => recording
+
+/** Runs `fn` without recording: gradients are computed so, and parameters updated. Torch: `no_grad`. */
+export function withoutTape<R>(fn: () => R): R {
+  const before = recording
+  recording = false
+  try {
+    return fn()
+  } finally {
+    recording = before
+  }
+}
