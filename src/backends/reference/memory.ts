@@ -1,0 +1,100 @@
+import type { DType } from '../../tensor/dtype.js'
+import { type Buffer, bytesPerElement, type MemoryStats } from '../../tensor/backend.js'
+import { DeviceError } from '../../tensor/errors.js'
+
+/** The elements of a buffer; `bool` lies in memory as u32. */
+export type Elements = Float64Array | Float32Array | Int32Array | Uint32Array
+
+function view(dtype: DType, bytes: ArrayBuffer, byteLength: number): Elements {
+  const length = Math.floor(byteLength / bytesPerElement[dtype])
+  if (dtype === 'f64') return new Float64Array(bytes, 0, length)
+  if (dtype === 'f32') return new Float32Array(bytes, 0, length)
+  return dtype === 'i32' ? new Int32Array(bytes, 0, length) : new Uint32Array(bytes, 0, length)
+}
+
+/** Fresh memory is NaN in floats and odd in integers, so that a read before the first write shows. */
+const poison = 0xff
+
+export class ReferenceBuffer implements Buffer {
+  #bytes: ArrayBuffer | undefined
+  readonly #views: Partial<Record<DType, Elements>> = {}
+
+  constructor(readonly byteLength: number) {
+    this.#bytes = new ArrayBuffer(Math.ceil(byteLength / 8) * 8)
+    new Uint8Array(this.#bytes).fill(poison)
+  }
+
+  /** The whole buffer; throws `DeviceError` once it has been freed. */
+  get bytes(): ArrayBuffer {
+    if (this.#bytes) return this.#bytes
+    throw new DeviceError('This buffer has been freed: its memory may hold other numbers now. Free a buffer last.')
+  }
+
+  elements(dtype: DType): Elements {
+    const { bytes } = this
+    this.#views[dtype] ??= view(dtype, bytes, this.byteLength)
+    return this.#views[dtype]
+  }
+
+  drop(): void {
+    this.#bytes = undefined
+    for (const dtype of Object.keys(this.#views) as DType[]) delete this.#views[dtype]
+  }
+}
+
+/** The live buffers of one backend and what they add up to. */
+export class Memory {
+  readonly #live = new Set<Buffer>()
+  #used = 0
+  #peak = 0
+
+  constructor(readonly limit: number) {}
+
+  allocate(byteLength: number): ReferenceBuffer {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
+      throw new DeviceError(`allocate: expected a whole number of bytes, got ${byteLength}.`, { op: 'allocate' })
+    }
+    if (this.#used + byteLength > this.limit) throw this.#exhausted(byteLength)
+    const buffer = this.#take(byteLength)
+    this.#live.add(buffer)
+    this.#used += byteLength
+    this.#peak = Math.max(this.#peak, this.#used)
+    return buffer
+  }
+
+  #take(byteLength: number): ReferenceBuffer {
+    try {
+      return new ReferenceBuffer(byteLength)
+    } catch (cause) {
+      throw this.#exhausted(byteLength, cause)
+    }
+  }
+
+  #exhausted(need: number, cause?: unknown): DeviceError {
+    const state = `${this.#used} of at most ${this.limit} are in use`
+    const message = `allocate: ${need} bytes are needed, but ${state}; free tensors with scope() or raise the limit.`
+    return new DeviceError(message, { op: 'allocate', cause })
+  }
+
+  free(buffer: Buffer): void {
+    const own = this.own(buffer)
+    this.#live.delete(own)
+    this.#used -= own.byteLength
+    own.drop()
+  }
+
+  /** The buffer if it is live and of this backend; throws `DeviceError` otherwise. */
+  own(buffer: Buffer): ReferenceBuffer {
+    if (buffer instanceof ReferenceBuffer && this.#live.has(buffer)) return buffer
+    const what = buffer instanceof ReferenceBuffer ? 'has been freed or belongs to another device' : 'is of another backend'
+    throw new DeviceError(`This buffer ${what}: its memory cannot be used here. Free a buffer last, and only once.`)
+  }
+
+  freeAll(): void {
+    for (const buffer of this.#live) this.free(buffer)
+  }
+
+  stats(): MemoryStats {
+    return { used: this.#used, peak: this.#peak, reserved: this.#used, limit: this.limit }
+  }
+}

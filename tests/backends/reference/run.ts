@@ -1,0 +1,26 @@
+import { createReferenceBackend } from '../../../src/backends/reference/index.js'
+import type { Kernel } from '../../../src/kernels/kernel.js'
+
+type Elements = Float64Array | Float32Array | Int32Array | Uint32Array
+
+/** Runs a kernel on the reference with these buffers' contents and returns what the buffers hold afterwards. */
+export function run<T extends Elements[]>(kernel: Kernel, buffers: [...T], scalars: number[] = []): T {
+  const backend = createReferenceBackend()
+  const bound = buffers.map((data) => {
+    const buffer = backend.allocate(data.byteLength)
+    backend.write(buffer, 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    return buffer
+  })
+  backend.run(kernel, bound, scalars)
+  return buffers.map((data, i) => {
+    const buffer = bound[i]
+    const copy = data.slice()
+    if (buffer) new Uint8Array(copy.buffer).set(backend.readSync?.(buffer, 0, data.byteLength) ?? [])
+    return copy
+  }) as T
+}
+
+export const f32 = (...values: number[]) => Float32Array.from(values)
+export const f64 = (...values: number[]) => Float64Array.from(values)
+export const i32 = (...values: number[]) => Int32Array.from(values)
+export const u32 = (...values: number[]) => Uint32Array.from(values)
