@@ -84,8 +84,9 @@ function applyElementwise(definition: OpDefinition, args: readonly Argument[], c
   return record(name, output, tensors, gradients)
 }
 
+/** Where the gradient is `dy` itself, nothing runs. */
 const gradient = (vjp: Expr, dy: TensorRecord, args: readonly TensorRecord[], y: TensorRecord, numbers: number[]) =>
-  typed<Value>(mapTensors(vjp, [dy, ...args, y], numbers))
+  typed<Value>(vjp.op === 'input' && vjp.value === 0 ? dy : mapTensors(vjp, [dy, ...args, y], numbers))
 
 /** The definition with each argument's kind and dtype filled in. */
 function lower({ forward, vjp }: OpDefinition, args: readonly Argument[], dtype: DType): Lowered {

@@ -2,6 +2,7 @@ import { GradientError } from '../shapes/errors.js'
 import type { FloatDType } from '../shapes/dtype.js'
 import type { Shape } from '../shapes/dim.js'
 import { recordOf, type TensorRecord, typed } from '../tensor/record.js'
+import { takeIntermediates } from '../tensor/scope.js'
 import { isRecording, type Tape } from '../tensor/tape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
@@ -34,6 +35,6 @@ export function record(
   output.recording = tape
   output.trained = inputs.some((input) => input.trained || (input.role === 'parameter' && !input.frozen))
   const untyped = vjps.map((vjp) => vjp && ((dy: TensorRecord) => recordOf(vjp(typed<Value>(dy)))))
-  tape.record({ op, output, inputs, vjps: untyped })
+  tape.record({ op, output, inputs, vjps: untyped, owned: takeIntermediates(output) })
   return output
 }

@@ -6,7 +6,7 @@ import { bytesPerElement } from './backend.js'
 import type { Device } from './device.js'
 import { formatTensor } from './format.js'
 import { nested, readElements, type TypedArray } from './elements.js'
-import { noteCreated } from './scope.js'
+import { currentScope, type Scope } from './scope.js'
 import type { Storage } from './storage.js'
 import { Tape } from './tape.js'
 
@@ -48,6 +48,7 @@ export class TensorRecord implements Layout {
   trained = false
   #storage: Storage
   #fate: string | undefined
+  #scope: Scope | undefined
 
   /** Takes over one reference to `storage`. */
   constructor(storage: Storage, layout: Layout, role?: Role) {
@@ -58,12 +59,16 @@ export class TensorRecord implements Layout {
     this.offset = layout.offset
     this.role = role
     forgotten.register(this, storage, this)
-    if (!role) noteCreated(this)
+    if (!role) this.joinScope(currentScope())
   }
 
   get storage(): Storage {
     if (this.#fate) throw new DisposedError(`This ${describe(this)} was released: ${this.#fate}.`)
     return this.#storage
+  }
+  /** How often the storage was written in place. */
+  get version(): number {
+    return this.#storage.version
   }
   get device(): Device {
     return this.#storage.device
@@ -117,8 +122,18 @@ export class TensorRecord implements Layout {
   dispose(fate = 'dispose() was called'): void {
     if (this.#fate) return
     this.#fate = fate
+    this.leaveScope()
     forgotten.unregister(this)
     this.#storage.release()
+  }
+
+  joinScope(scope: Scope | undefined): void {
+    this.#scope = scope
+    scope?.created.add(this)
+  }
+  leaveScope(): void {
+    this.#scope?.created.delete(this)
+    this.#scope = undefined
   }
 
   async data(): Promise<TypedArray> {

@@ -1,12 +1,27 @@
 import { OptionError } from '../shapes/errors.js'
 import type { TensorRecord } from './record.js'
+import type { Tape } from './tape.js'
 
-/** Tensors created while a scope is open, by scope, innermost last. */
-const open: Set<TensorRecord>[] = []
+/** Tensors created while a scope is open. */
+export class Scope {
+  readonly created = new Set<TensorRecord>()
+  /** `operation` scopes belong to one op: what the op made on the way is owned by its tape entry. */
+  constructor(readonly operation: boolean) {}
+}
 
-/** Called for every new tensor that is not a parameter or a buffer. */
-export function noteCreated(record: TensorRecord): void {
-  open.at(-1)?.add(record)
+/** Innermost last. */
+const open: Scope[] = []
+
+/** The scope that a new tensor belongs to. Parameters and buffers belong to none. */
+export const currentScope = (): Scope | undefined => open.at(-1)
+
+/** What the op that is running has made so far, except `output`; it stops belonging to the op's scope. */
+export function takeIntermediates(output: TensorRecord): TensorRecord[] {
+  const scope = currentScope()
+  if (!scope?.operation) return []
+  const taken = [...scope.created].filter((record) => record !== output && !record.recording)
+  for (const record of taken) record.leaveScope()
+  return taken
 }
 
 const isTensor = (value: object): value is TensorRecord => 'storage' in value && 'recording' in value
@@ -27,25 +42,36 @@ function* tensorsIn(value: unknown, depth = 0): Generator<TensorRecord> {
  * @example const accuracy = scope(() => model.forward(x).argmax(-1).eq(y).to('f32').mean())
  */
 export function scope<R>(fn: () => R): R {
-  const created = new Set<TensorRecord>()
-  open.push(created)
+  const result = inScope(new Scope(false), fn)
+  if (result instanceof Promise)
+    throw new OptionError('scope: the function returned a promise; return tensors and await their values outside.')
+  return result
+}
+
+/** Runs the body of one op: what it makes besides its result is released, or kept by the tape until backward. */
+export function operation<R>(fn: () => R): R {
+  return inScope(new Scope(true), fn)
+}
+
+function inScope<R>(scope: Scope, fn: () => R): R {
+  open.push(scope)
   let result: R
   try {
     result = fn()
   } catch (error) {
     open.pop()
-    for (const record of created) record.dispose()
+    for (const record of scope.created) record.dispose()
     throw error
   }
   open.pop()
-  const outer = open.at(-1)
   const keep = new Set(tensorsIn(result))
-  const tapes = new Set([...keep].flatMap((record) => (record.recording ? [record.recording.root] : [])))
-  for (const record of created) {
-    if (keep.has(record) || (record.recording && tapes.has(record.recording.root))) outer?.add(record)
+  const tapes = new Set<Tape>()
+  for (const record of keep) if (record.recording) tapes.add(record.recording.root)
+  for (const tape of tapes) for (const entry of tape.entries) for (const input of entry.inputs) keep.add(input)
+  const outer = currentScope()
+  for (const record of scope.created) {
+    if (keep.has(record) || (record.recording && tapes.has(record.recording.root))) record.joinScope(outer)
     else record.dispose('the scope() it was made in has ended; return it from the scope to keep it')
   }
-  if (result instanceof Promise)
-    throw new OptionError('scope: the function returned a promise; return tensors and await their values outside.')
   return result
 }

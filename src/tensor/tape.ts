@@ -13,6 +13,8 @@ export interface Entry {
   readonly vjps: readonly (Vjp | undefined)[]
   /** Write counts of the inputs when they were used, to notice changes in place before backward. */
   readonly versions: readonly number[]
+  /** Other tensors that the vjps read; released with the entry. */
+  readonly owned: readonly TensorRecord[]
 }
 
 let nextSequence = 0
@@ -41,7 +43,7 @@ export class Tape {
   }
 
   record(entry: Omit<Entry, 'sequence' | 'versions'>): void {
-    const versions = entry.inputs.map((input) => input.storage.version)
+    const versions = entry.inputs.map((input) => input.version)
     this.root.#entries.push({ ...entry, versions, sequence: nextSequence++ })
   }
 

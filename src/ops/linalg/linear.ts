@@ -3,6 +3,7 @@ import type { Box, Shape } from '../../shapes/dim.js'
 import { ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { input } from '../../kernels/expr.js'
+import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
@@ -35,8 +36,12 @@ export function linear<
   return typed(linearRecord(recordOf(x), recordOf(weight), bias && recordOf(bias)))
 }
 
-/** The run time of `linear`; layers call it with a message of their own. */
+/** The run time of `linear`, for layers, whose types say more. */
 export function linearRecord(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): TensorRecord {
+  return operation(() => affine(x, weight, bias))
+}
+
+function affine(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): TensorRecord {
   requireFloats('linear', x, weight)
   const [outFeatures = 0, inFeatures = 0] = weight.shape
   const last = x.shape.at(-1)

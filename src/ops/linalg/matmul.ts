@@ -6,6 +6,7 @@ import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/re
 import type { Arg, Res, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { requireDevice } from '../define.js'
 import { matrixTransposed, packed, reshaped } from '../movement/views.js'
+import { operation } from '../../tensor/scope.js'
 import { record, type Value } from '../record.js'
 
 /**
@@ -25,7 +26,7 @@ export function matmul<
   T extends Tape = never,
   T2 extends Tape = never,
 >(a: Tensor<S, D, T>, b: Arg<Matmul<S, S2>, Tensor<S2, D, T2>>): Res<Matmul<S, S2>, D, T | T2> {
-  return typed(matmulRecord(recordOf(a), recordOf(b)))
+  return typed(operation(() => matmulRecord(recordOf(a), recordOf(b))))
 }
 
 function matmulRecord(a: TensorRecord, b: TensorRecord): TensorRecord {

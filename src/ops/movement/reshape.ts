@@ -1,6 +1,7 @@
 import { type Flatten, flattenShape } from '../../shapes/flatten.js'
 import type { DType } from '../../shapes/dtype.js'
 import { type Reshape, reshapeShape } from '../../shapes/reshape.js'
+import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Arg, Dims, Res, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { record, type Value } from '../record.js'
@@ -40,5 +41,7 @@ export function flatten<S extends Shape, D extends DType, T extends Tape, const 
 }
 
 function reshapeRecord(op: string, x: TensorRecord, shape: readonly number[]): TensorRecord {
-  return record(op, reshaped(x, shape), [x], [(dy) => typed<Value>(reshaped(recordOf(dy), x.shape))])
+  return operation(() =>
+    record(op, reshaped(x, shape), [x], [(dy) => typed<Value>(reshaped(recordOf(dy), x.shape))]),
+  )
 }

@@ -2,6 +2,7 @@ import { normalizeAxes } from '../../shapes/axes.js'
 import { broadcastAxes, broadcastToShape, type BroadcastTo } from '../../shapes/broadcast.js'
 import type { DType } from '../../shapes/dtype.js'
 import { DTypeError } from '../../shapes/errors.js'
+import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Arg, Axes, Dims, ReduceResult, Res, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { repeated, reshaped } from '../movement/views.js'
@@ -21,7 +22,7 @@ export function sum<S extends Shape, D extends DType, T extends Tape = never, co
   x: Tensor<S, D, T>,
   axes?: A,
 ): ReduceResult<S, A, D, T> {
-  return typed(sumRecord(recordOf(x), axes))
+  return typed(operation(() => sumRecord(recordOf(x), axes)))
 }
 
 function sumRecord(x: TensorRecord, axes?: number | Dims): TensorRecord {
@@ -44,7 +45,7 @@ export function broadcastTo<S extends Shape, D extends DType, T extends Tape, co
   x: Tensor<S, D, T>,
   shape: Arg<BroadcastTo<S, [...N]>, N>,
 ): Res<BroadcastTo<S, [...N]>, D, T> {
-  return typed(broadcastRecord(recordOf(x), shape as Dims))
+  return typed(operation(() => broadcastRecord(recordOf(x), shape as Dims)))
 }
 
 function broadcastRecord(x: TensorRecord, to: Dims): TensorRecord {

@@ -1,0 +1,165 @@
+import { GradientError, OptionError, ShapeError } from '../shapes/errors.js'
+import { constant, input } from '../kernels/expr.js'
+import { emptyTensor, recordOf, type TensorRecord } from '../tensor/record.js'
+import { scope } from '../tensor/scope.js'
+import { type Entry, withoutTape } from '../tensor/tape.js'
+import type { BackwardOptions, Gradients, Tape, Tensor } from '../tensor/tensor.js'
+import { mapTensors } from '../ops/define.js'
+import { packed } from '../ops/movement/views.js'
+import { type Deferred, GradientMap } from './gradients.js'
+
+/**
+ * Differentiates a scalar with respect to every parameter, and every traced input, it was computed from.
+ *
+ * The tape is used up: its intermediates are released at once (reading one later is a `DisposedError`; the
+ * loss itself stays readable). `{ retain: true }` keeps tape and intermediates; `{ accumulate: gradients }`
+ * adds to the gradients of an earlier backward, which are taken over.
+ * Gradients of traced inputs are worked out when `gradients.get(input)` asks for them.
+ *
+ * Throws: `ShapeError` when the loss is not a scalar, `GradientError` when it is not taped, its tape was used
+ * before, or a parameter was changed in place since.
+ * Torch: `loss.backward()`, but gradients are returned, not stored on tensors.
+ * @example const gradients = crossEntropy(model.forward(x.trace()), y).backward()
+ */
+export function backward<D extends 'f32' | 'f64'>(loss: Tensor<[], D, Tape>, options: BackwardOptions = {}): Gradients {
+  return asGradients(backwardRecord(recordOf(loss), options))
+}
+
+/** The typed face of a gradient map. */
+export const asGradients = (map: GradientMap): Gradients => map as unknown as Gradients
+
+/** The run-time face of gradients. */
+export function gradientMapOf(gradients: unknown): GradientMap {
+  if (gradients instanceof GradientMap) return gradients
+  throw new OptionError('Expected the gradients that loss.backward() returned.')
+}
+
+export function backwardRecord(loss: TensorRecord, { retain = false, accumulate }: BackwardOptions = {}): GradientMap {
+  const tape = loss.recording
+  if (!tape) throw new GradientError('backward: needs a taped tensor; call .trace() on the input first.', { op: 'backward' })
+  if (loss.size !== 1 || loss.rank !== 0) {
+    const remedy = 'reduce with .mean() or .sum()'
+    throw new ShapeError(`backward: needs a scalar, got shape [${loss.shape.join(', ')}]; ${remedy}.`, { op: 'backward' })
+  }
+  if (tape.consumed) {
+    const remedy = 'compute the loss again, or pass { retain: true } to the first backward()'
+    throw new GradientError(`backward: this tape was already used up by an earlier backward(); ${remedy}.`, { op: 'backward' })
+  }
+  const leaves = accumulate ? gradientMapOf(accumulate).take() : new Map<TensorRecord, TensorRecord>()
+  const entries = [...(retain ? tape.entries : tape.consume())].reverse()
+  return withoutTape(() => differentiate(loss, entries, leaves, retain))
+}
+
+function differentiate(
+  loss: TensorRecord,
+  entries: readonly Entry[],
+  leaves: Map<TensorRecord, TensorRecord>,
+  retain: boolean,
+): GradientMap {
+  const flow = new Map<TensorRecord, TensorRecord>([[loss, one(loss)]])
+  const deferred: Deferred[] = []
+  if (loss.trained) sweep(entries.filter((entry) => entry.output.trained), flow, leaves, deferred)
+  const rest = entries.filter((entry) => !entry.output.trained)
+  const needed = new Set<TensorRecord>()
+  for (const { entry } of deferred) for (const record of reads(entry)) needed.add(record)
+  for (const entry of rest) for (const record of reads(entry)) needed.add(record)
+  if (!retain) {
+    loss.storage.spill()
+    for (const entry of entries) for (const record of made(entry)) if (record !== loss && !needed.has(record)) release(record)
+  }
+  if (deferred.length === 0 && rest.length === 0 && flow.size === 0) return new GradientMap(leaves, undefined)
+  return new GradientMap(leaves, {
+    entries: rest,
+    deferred,
+    run: () => withoutTape(() => inputGradients(rest, flow, deferred)),
+    release: () => {
+      for (const { dy } of deferred) dy.dispose()
+      for (const dy of flow.values()) dy.dispose()
+      if (!retain) for (const record of needed) if (record !== loss && record.recording && !record.source) release(record)
+      if (!retain) for (const entry of [...rest, ...deferred.map((d) => d.entry)]) entry.owned.forEach(release)
+    },
+  })
+}
+
+const reads = (entry: Entry): TensorRecord[] => [...entry.inputs, entry.output, ...entry.owned]
+const made = (entry: Entry): TensorRecord[] => [entry.output, ...entry.owned]
+const release = (record: TensorRecord): void =>
+  record.dispose('backward() used up its tape; read it before, or pass { retain: true }')
+
+/** Runs the vjps of `entries` (latest first) over `flow`, the gradients that have arrived so far. */
+function sweep(
+  entries: readonly Entry[],
+  flow: Map<TensorRecord, TensorRecord>,
+  leaves: Map<TensorRecord, TensorRecord>,
+  deferred?: Deferred[],
+): void {
+  for (const entry of entries) {
+    const dy = flow.get(entry.output)
+    if (!dy) continue
+    flow.delete(entry.output)
+    entry.inputs.forEach((target, slot) => {
+      if (!entry.vjps[slot]) return
+      const trainable = target.role === 'parameter' && !target.frozen
+      if (trainable || (target.recording && target.trained)) {
+        add(trainable ? leaves : flow, target, vjp(entry, slot, dy))
+      } else if (target.recording) {
+        if (deferred) deferred.push({ entry, slot, dy: dy.view() })
+        else add(flow, target, vjp(entry, slot, dy))
+      }
+    })
+    dy.dispose()
+  }
+}
+
+/** Finishes what was put off: the gradients of traced inputs, by the tensor each was traced from. */
+function inputGradients(
+  entries: readonly Entry[],
+  flow: Map<TensorRecord, TensorRecord>,
+  deferred: readonly Deferred[],
+): Map<TensorRecord, TensorRecord> {
+  for (const { entry, slot, dy } of deferred) {
+    const target = entry.inputs[slot]
+    if (target) add(flow, target, vjp(entry, slot, dy))
+  }
+  const unused = new Map<TensorRecord, TensorRecord>()
+  sweep(entries, flow, unused)
+  const inputs = new Map<TensorRecord, TensorRecord>()
+  for (const [traced, gradient] of flow) if (traced.source) add(inputs, traced.source, gradient)
+  flow.clear()
+  return inputs
+}
+
+/** One vjp; its intermediates are released, its result is a tensor of its own. */
+function vjp(entry: Entry, slot: number, dy: TensorRecord): TensorRecord {
+  const target = entry.inputs[slot]
+  if (target && target.version !== entry.versions[slot]) {
+    const what = target.role === 'parameter' ? 'A parameter' : 'A tensor'
+    const remedy = 'call backward() before optimizer.step() and update()'
+    throw new GradientError(`backward: ${what} that ${entry.op} had used was changed in place since; ${remedy}.`, { op: 'backward' })
+  }
+  const result = scope(() => entry.vjps[slot]?.(dy) ?? dy)
+  return result === dy ? dy.view() : result
+}
+
+/** Adds `gradient` to what has arrived for `target`; leaves hold row-major gradients. */
+function add(into: Map<TensorRecord, TensorRecord>, target: TensorRecord, gradient: TensorRecord): void {
+  const before = into.get(target)
+  if (!before) {
+    const leaf = target.role === 'parameter' || !target.recording || target.source !== undefined
+    const whole = leaf ? packed(gradient) : gradient
+    if (whole !== gradient) gradient.dispose()
+    into.set(target, whole)
+    return
+  }
+  const [a, b] = [input(0, gradient.dtype), input(1, gradient.dtype)]
+  into.set(target, mapTensors(a.add(b), [before, gradient]))
+  before.dispose()
+  gradient.dispose()
+}
+
+function one(loss: TensorRecord): TensorRecord {
+  const seed = emptyTensor(loss.device, loss.dtype, [])
+  const kernel = { kind: 'map', shape: [], inputs: [], outputs: [seed.operand()], exprs: [constant(1, loss.dtype)] } as const
+  loss.device.run(kernel, [seed.storage])
+  return seed
+}

@@ -1,0 +1,77 @@
+import { GradientError } from '../shapes/errors.js'
+import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
+import type { Entry } from '../tensor/tape.js'
+
+/** A gradient that was not computed because nobody had asked for it yet: of an input rather than a parameter. */
+export interface Deferred {
+  readonly entry: Entry
+  readonly slot: number
+  readonly dy: TensorRecord
+}
+
+/** What a backward leaves to be finished on demand. */
+export interface Rest {
+  /** Tape entries that no parameter took part in, latest first. */
+  readonly entries: readonly Entry[]
+  readonly deferred: readonly Deferred[]
+  /** Finishes: returns the gradients of the traced inputs. */
+  run(): Map<TensorRecord, TensorRecord>
+  release(): void
+}
+
+/**
+ * The run time of the interface `Gradients`: a value, not a field on tensors. Gradients of parameters are
+ * there at once; those of traced inputs are worked out when they are first asked for.
+ */
+export class GradientMap {
+  #leaves: Map<TensorRecord, TensorRecord>
+  #rest: Rest | undefined
+  #consumed: string | undefined
+
+  constructor(leaves: Map<TensorRecord, TensorRecord>, rest: Rest | undefined) {
+    this.#leaves = leaves
+    this.#rest = rest
+  }
+
+  get(tensor: unknown): TensorRecord {
+    const record = recordOf(tensor)
+    const found = this.find(record)
+    if (found) return found
+    const why = record.frozen
+      ? 'it is frozen'
+      : record.tape === 'taped' || record.role === 'parameter'
+        ? 'the loss does not depend on it'
+        : 'it is neither a parameter nor was it traced: call .trace() on it before computing the loss'
+    throw new GradientError(`gradients.get: no gradient for this ${describe(record)}: ${why}.`, { op: 'get' })
+  }
+
+  /** The gradient of a leaf, or undefined. */
+  find(leaf: TensorRecord): TensorRecord | undefined {
+    if (this.#consumed) throw new GradientError(`These gradients are gone: ${this.#consumed}.`, { op: 'get' })
+    const key = leaf.source ?? leaf
+    const found = this.#leaves.get(key)
+    if (found || !this.#rest || leaf.role === 'parameter') return found
+    const rest = this.#rest
+    this.#rest = undefined
+    for (const [input, gradient] of rest.run()) this.#leaves.set(input, gradient)
+    rest.release()
+    return this.#leaves.get(key)
+  }
+
+  /** Hands the gradients of the leaves to a later backward, which adds to them. */
+  take(): Map<TensorRecord, TensorRecord> {
+    if (this.#consumed) throw new GradientError(`These gradients are gone: ${this.#consumed}.`, { op: 'backward' })
+    const leaves = this.#leaves
+    this.#leaves = new Map()
+    this.dispose('a later backward({ accumulate }) took them over; use what it returned')
+    return leaves
+  }
+
+  dispose(fate = 'dispose() was called'): void {
+    this.#consumed ??= fate
+    for (const gradient of this.#leaves.values()) gradient.dispose(fate)
+    this.#leaves.clear()
+    this.#rest?.release()
+    this.#rest = undefined
+  }
+}
