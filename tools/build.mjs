@@ -30,7 +30,10 @@ export function build({ ifStale }) {
 function compile(fingerprint) {
   const out = join(cache, `build-${process.pid}`)
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const run = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: root, encoding: 'utf8' })
+  const run = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', out], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   if (run.status !== 0) {
     rmSync(out, { recursive: true, force: true })
     return `${run.stdout}${run.stderr}${run.error ?? ''}` || `tsc ended with ${run.signal ?? run.status}\n`

@@ -30,9 +30,13 @@ for (const name of core) {
   const kb = await bundledKb(name, `export * from ${JSON.stringify(file)}`)
   console.log(`${name.padEnd(12)} ${kb.toFixed(1).padStart(6)} kB`)
 }
-const together = await bundledKb('core', shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'))
+const together = await bundledKb(
+  'core',
+  shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'),
+)
 console.log(`${'together'.padEnd(12)} ${together.toFixed(1).padStart(6)} kB of ${CEILING_KB} kB (minified, gzipped)`)
-if (together > CEILING_KB) problems.push(`the core is ${together.toFixed(1)} kB gzipped; the ceiling is ${CEILING_KB} kB`)
+if (together > CEILING_KB)
+  problems.push(`the core is ${together.toFixed(1)} kB gzipped; the ceiling is ${CEILING_KB} kB`)
 
 if (problems.length > 0) {
   console.error(`\n${[...new Set(problems)].join('\n')}`)

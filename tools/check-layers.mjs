@@ -53,7 +53,9 @@ function checkFile(file) {
   const text = readFileSync(join(src, file), 'utf8')
   const folder = folderOf(file)
   if (!ALLOWED.has(folder)) {
-    problems.push(`src/${file}: "${folder}" is not a layer; move the file into one of ${[...ALLOWED.keys()].join(', ')}`)
+    problems.push(
+      `src/${file}: "${folder}" is not a layer; move the file into one of ${[...ALLOWED.keys()].join(', ')}`,
+    )
     return
   }
   edges.set(file, [])
@@ -68,7 +70,8 @@ function checkFile(file) {
       report(`imports ${specifier}, which is outside src`)
     } else {
       const layer = folderOf(target)
-      if (layer !== folder && !ALLOWED.get(folder).includes(layer)) report(`${folder} may not import ${layer} (${specifier})`)
+      if (layer !== folder && !ALLOWED.get(folder).includes(layer))
+        report(`${folder} may not import ${layer} (${specifier})`)
       else if (!existsSync(join(src, target))) report(`imports ${specifier}, which does not exist`)
       if (!isType) edges.get(file).push(target)
     }
@@ -92,7 +95,9 @@ function targetOf(file, specifier) {
   const self = /^dfdt(?:\/(.+))?$/.exec(specifier)
   if (self !== null) return `entry/${self[1] ?? 'index'}.ts`
   if (!specifier.startsWith('.')) return 'package'
-  const path = relative(src, resolve(src, dirname(file), specifier)).split(sep).join('/')
+  const path = relative(src, resolve(src, dirname(file), specifier))
+    .split(sep)
+    .join('/')
   return path.replace(/\.js$/, '.ts')
 }
 

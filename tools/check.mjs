@@ -27,7 +27,9 @@ const unknown = [
   ...options.filter((option) => option.startsWith('--') && option !== '--no-tests'),
 ]
 if (unknown.length > 0) {
-  console.error(`check: no step or option ${unknown.join(', ')}; there are ${STEPS.map(([name]) => name).join(', ')} and --no-tests`)
+  console.error(
+    `check: no step or option ${unknown.join(', ')}; there are ${STEPS.map(([name]) => name).join(', ')} and --no-tests`,
+  )
   process.exit(2)
 }
 const steps = STEPS.filter(([name]) => {
@@ -39,12 +41,18 @@ const results = []
 for (const [name, command] of steps) {
   console.log(`\n── ${name}: ${command}`)
   const begin = performance.now()
-  const { status } = spawnSync(command, { cwd: root, shell: true, stdio: ['ignore', 'inherit', 'inherit'], env: environment() })
+  const { status } = spawnSync(command, {
+    cwd: root,
+    shell: true,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: environment(),
+  })
   results.push({ name, ok: status === 0, seconds: (performance.now() - begin) / 1000 })
 }
 
 console.log('\n── summary')
-for (const { name, ok, seconds } of results) console.log(`${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(14)} ${seconds.toFixed(1).padStart(6)} s`)
+for (const { name, ok, seconds } of results)
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(14)} ${seconds.toFixed(1).padStart(6)} s`)
 const failed = results.filter(({ ok }) => !ok)
 console.log(failed.length === 0 ? 'all checks pass' : `failed: ${failed.map(({ name }) => name).join(', ')}`)
 process.exitCode = failed.length === 0 ? 0 : 1

@@ -31,7 +31,9 @@ const messages = compile(programs)
 let failed = 0
 for (const program of programs) {
   const problem = await check(program, messages.get(program.file) ?? '')
-  console.log(`${problem === '' ? 'ok  ' : 'FAIL'} ${program.where}${program.mustFail ? ' (does not compile, as it says)' : ''}`)
+  console.log(
+    `${problem === '' ? 'ok  ' : 'FAIL'} ${program.where}${program.mustFail ? ' (does not compile, as it says)' : ''}`,
+  )
   if (problem === '') continue
   failed++
   console.error(problem.replace(/^/gm, '     '))
@@ -54,7 +56,8 @@ function programsOf(document) {
     if (block.language !== 'ts') return []
     const next = blocks[i + 1]
     // One sentence may introduce the output: "prints", "the editor says".
-    const follows = next !== undefined && /^(text|console)$/.test(next.language) && prose(block.end + 1, next.start - 1) <= 1
+    const follows =
+      next !== undefined && /^(text|console)$/.test(next.language) && prose(block.end + 1, next.start - 1) <= 1
     return {
       where: `${document}:${block.start}`,
       file: `${basename(document, '.md').toLowerCase()}-${block.start}.ts`,
@@ -71,7 +74,10 @@ function compile(programs) {
   const config = { extends: '../../tsconfig.json', compilerOptions: { paths: {} }, include: ['*.ts'], exclude: [] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const run = spawnSync(process.execPath, [tsc, '-p', folder, '--noEmit', '--pretty', 'false'], { cwd: folder, encoding: 'utf8' })
+  const run = spawnSync(process.execPath, [tsc, '-p', folder, '--noEmit', '--pretty', 'false'], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
   const byFile = new Map()
   let file = ''
   for (const line of run.stdout.split('\n')) {
@@ -84,7 +90,7 @@ function compile(programs) {
 async function check({ file, code, mustFail, expected }, messages) {
   if (mustFail) {
     if (messages === '') return 'compiles, but says it must not'
-    if (expected === undefined) return 'shows no message; put the compiler\'s words in a ```text block after it'
+    if (expected === undefined) return "shows no message; put the compiler's words in a ```text block after it"
     const missing = expected.split('\n').filter((line) => line.trim() !== '' && !pattern(line.trim()).test(messages))
     return missing.length === 0 ? '' : `the compiler does not say:\n${missing.join('\n')}\nbut:\n${messages}`
   }
@@ -94,12 +100,21 @@ async function check({ file, code, mustFail, expected }, messages) {
   const run = spawnSync(process.execPath, [script], { cwd: root, encoding: 'utf8', timeout: TIMEOUT })
   if (run.status !== 0) return `${run.stderr}ended with ${run.signal ?? run.status}`
   if (expected === undefined) return ''
-  const body = expected.trimEnd().split('\n').map((line) => (line.trim() === '…' ? '[^]*?' : pattern(line).source))
+  const body = expected
+    .trimEnd()
+    .split('\n')
+    .map((line) => (line.trim() === '…' ? '[^]*?' : pattern(line).source))
   if (new RegExp(`^${body.join('\n')}\n*$`).test(run.stdout)) return ''
   return `prints:\n${run.stdout}instead of:\n${expected}`
 }
 
 /** The line as a pattern in which `…` is any text. */
 function pattern(line) {
-  return new RegExp(line.trimEnd().split('…').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('.*'))
+  return new RegExp(
+    line
+      .trimEnd()
+      .split('…')
+      .map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+      .join('.*'),
+  )
 }
