@@ -6,7 +6,7 @@
  *
  * The generator looks for `emitMath` in `math/index.ts`.
  */
-import type { FunctionBuilder, Local, V128 } from '../assembler.js'
+import type { FunctionBuilder, Local, ModuleBuilder, V128 } from '../assembler.js'
 import type { Mode } from '../modes.js'
 
 export type Vector = Local<'v128'>
@@ -27,6 +27,11 @@ export interface MathContext {
   /** A v128 local to work in. Give it back with `release` as soon as it is dead, so that it is reused. */
   temp(): Vector
   release(x: Vector): void
+  /**
+   * A function of the module under construction, defined on first use: for what is too rare or too long to inline
+   * (large arguments of sin). Pass it what it needs: the constants above belong to the calling function.
+   */
+  helper<F extends FunctionBuilder>(name: string, define: (module: ModuleBuilder) => F): F
 }
 
 /**
