@@ -74,14 +74,14 @@ describe('the packed library in an empty project', () => {
   })
 
   it('npx dfdt --help', async () => {
-    const { status, stdout, stderr } = await inProject('npx', ['--no-install', 'dfdt', '--help'])
+    const { status, stdout, stderr } = await inProject('npx', ['--no-install', '--loglevel=error', 'dfdt', '--help'])
     expect(stderr).toBe('')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^Usage: dfdt/)
   })
 
   it('dfdt train without data says in one line where to get it', async () => {
-    const { status, stdout, stderr } = await inProject('npx', ['--no-install', 'dfdt', 'train'])
+    const { status, stdout, stderr } = await inProject('npx', ['--no-install', '--loglevel=error', 'dfdt', 'train'])
     expect(stdout).toBe('')
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)
     expect(stderr).toContain('--data')

@@ -29,6 +29,9 @@ function readOrEmpty(file: string): string {
 }
 
 const sources = tracked.filter((file) => file.startsWith('src/'))
+const { packages: locked } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+  packages: Record<string, { hasInstallScript?: boolean; optionalDependencies?: Record<string, string> }>
+}
 const self = 'tests/meta/repository.test.ts'
 
 describe('the repository', () => {
@@ -48,11 +51,16 @@ describe('the repository', () => {
   })
 
   it('has no dependency with an install script, but one that only macOS installs', () => {
-    const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-      packages: Record<string, { hasInstallScript?: boolean }>
-    }
-    const scripted = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript)
+    const scripted = Object.entries(locked).filter(([, { hasInstallScript }]) => hasInstallScript)
     expect(scripted.map(([name]) => name).filter((name) => name !== 'node_modules/fsevents')).toEqual([])
+  })
+
+  // Without them `npm ci` refuses the lock, or leaves another platform without its native tools.
+  it('locks the optional packages of every platform (node tools/lock-platforms.mjs)', () => {
+    const missing = Object.values(locked).flatMap(({ optionalDependencies = {} }) =>
+      Object.keys(optionalDependencies).filter((name) => !(`node_modules/${name}` in locked)),
+    )
+    expect(missing).toEqual([])
   })
 })
 
