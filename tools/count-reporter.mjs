@@ -31,6 +31,6 @@ function countLine(modules, unhandledErrors) {
       else failed++
     }
   }
-  if (passed + failed === 0) failed = 1
+  if (modules.length === 0) failed ||= 1
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 }
