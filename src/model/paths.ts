@@ -2,9 +2,11 @@ import type { Show } from '../shapes/dim.js'
 import type { Buffer, Parameter, Tensor } from '../tensor/tensor.js'
 import type { CHILDREN, Module } from './module.js'
 
-/** A tensor that belongs to a model. */
 // biome-ignore lint/suspicious/noExplicitAny: of any shape and dtype
-type Role = Parameter<any, any>['role'] | Buffer<any, any>['role']
+type AnyParameter = Parameter<any, any>
+// biome-ignore lint/suspicious/noExplicitAny: of any shape and dtype
+type AnyBuffer = Buffer<any, any>
+type Role = 'parameter' | 'buffer'
 
 /** One tensor of a model: its path, type and role, the last segment of its path, and the patterns of its ancestors. */
 interface Found {
@@ -15,22 +17,24 @@ interface Found {
   under: string
 }
 
-/** The keys that can lead to tensors: indices of a list, the string keys of anything else. */
-type Keys<M> = M extends readonly unknown[]
-  ? number extends M['length'] ? `${number}` : Exclude<keyof M, keyof readonly unknown[]> & string
-  : Exclude<keyof M, 'forward' | 'name'> & string
-type At<M, K> = K extends keyof M ? M[K] : M extends readonly (infer E)[] ? E : never
-
 /** What is found in M, whose path begins with P and whose ancestors' patterns are D. */
-type Entries<M, P extends string = '', D = never> = M extends { readonly [CHILDREN]: infer L }
-  ? Fields<L, P, D>
-  : Fields<M, P, D>
-type Fields<M, P extends string, D> = { [K in Keys<M>]: Entry<At<M, K>, K, P, D> }[Keys<M>]
-type Entry<V, K extends string, P extends string, D> = V extends { readonly role: infer R extends Role }
-  ? { path: `${P}${K}`; value: V; role: R; leaf: K; under: D }
+type Entries<M, P extends string = '', D = never> = M extends {
+  readonly [CHILDREN]: infer L extends readonly unknown[]
+}
+  ? Items<L, P, D>
+  : Fields<M, P, D, Exclude<keyof M & string, 'forward'>>
+type Fields<M, P extends string, D, Ks extends keyof M & string> = { [K in Ks]: Entry<M[K], K, P, D> }[Ks]
+type Items<L extends readonly unknown[], P extends string, D> = number extends L['length']
+  ? Entry<L[number], `${number}`, P, D>
+  : { [K in keyof L & `${number}`]: Entry<L[K], K, P, D> }[keyof L & `${number}`]
+/** Compared with whole types: asking for `role` alone would resolve every member of every parameter. */
+type Entry<V, K extends string, P extends string, D> = V extends AnyParameter
+  ? { path: `${P}${K}`; value: V; role: 'parameter'; leaf: K; under: D }
   : V extends readonly unknown[]
-    ? Fields<V, `${P}${K}.`, D | `${P}${K}.*`>
-    : V extends Module ? Entries<V, `${P}${K}.`, D | `${P}${K}.*`> : never
+    ? Items<V, `${P}${K}.`, D | `${P}${K}.*`>
+    : V extends Module
+      ? Entries<V, `${P}${K}.`, D | `${P}${K}.*`>
+      : V extends AnyBuffer ? { path: `${P}${K}`; value: V; role: 'buffer'; leaf: K; under: D } : never
 
 /** Every tensor of a model by path, parameters and buffers. */
 export type State<M> = Entries<M> extends infer U extends Found ? { [E in U as E['path']]: E['value'] } : never
@@ -62,21 +66,26 @@ export type PathPattern<M> = Entries<M> extends infer U extends Found
 export type SameTree<A, B> = A extends B
   ? B extends A ? 0 : SameState<State<A>, State<B>>
   : SameState<State<A>, State<B>>
+/** The messages are not aliases of their own: the compiler would print the alias instead of the sentence. */
 type SameState<A, B> = [keyof A] extends [keyof B]
   ? [keyof B] extends [keyof A]
-    ? [Differing<A, B>] extends [never] ? 0 : Difference<A, B, Differing<A, B>>
-    : Only<B, Exclude<keyof B, keyof A>, 'source has extra'>
-  : Only<A, Exclude<keyof A, keyof B>, 'source has no'>
+    ? [Differing<A, B>] extends [never]
+      ? 0
+      : {
+          [K in Differing<A, B>]: `${RoleOf<A[K & keyof A]>} "${K}" is ${ShowState<A[K & keyof A]>} in target but ${ShowState<B[K & keyof B]>} in source`
+        }[Differing<A, B>]
+    : { [K in Extra<B, A>]: `source has extra ${RoleOf<B[K & keyof B]>} "${K}"` }[Extra<B, A>]
+  : { [K in Extra<A, B>]: `source has no ${RoleOf<A[K & keyof A]>} "${K}"` }[Extra<A, B>]
+type Extra<A, B> = Exclude<keyof A, keyof B> & string
 type Differing<A, B> = {
   [K in keyof A]: K extends keyof B ? ([A[K], B[K]] extends [B[K], A[K]] ? never : K) : K
 }[keyof A] &
   string
-type Difference<A, B, Ks extends string> = {
-  [K in Ks]: `${RoleOf<A[K & keyof A]>} "${K}" is ${ShowState<A[K & keyof A]>} in target but ${ShowState<B[K & keyof B]>} in source`
-}[Ks]
-type Only<A, Ks, What extends string> = { [K in Ks & keyof A & string]: `${What} ${RoleOf<A[K]>} "${K}"` }[Ks & keyof A & string]
-type RoleOf<V> = V extends { readonly role: infer R extends Role } ? R : 'tensor'
+type RoleOf<V> = V extends AnyBuffer ? 'buffer' : 'parameter'
 type ShowState<V> = V extends Tensor<infer S, infer D, infer _T> ? `${Show<S>} ${D}` : '?'
 
-/** The type of the argument `source`: B when the comparison R found no difference, else the message. */
-export type SrcArg<R, B> = [R] extends [string] ? NoInfer<R> : B
+/**
+ * The type of the argument `source`: B when the comparison R found no difference, else the message. Asking for 0 and
+ * not for a string keeps the compiler from resolving the constraint of every message while it infers B.
+ */
+export type SrcArg<R, B> = [R] extends [0] ? B : NoInfer<R>

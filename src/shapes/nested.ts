@@ -9,7 +9,12 @@ export type Nested = number | boolean | readonly Nested[]
 export type ShapeOf<A> = A extends readonly unknown[]
   ? A extends readonly [infer H, ...unknown[]] ? [A['length'], ...ShapeOf<H>] : ShapeOfList<A>
   : []
-type ShapeOfList<A extends readonly unknown[]> = A extends readonly [] ? [0] : [A['length'], ...ShapeOf<A[number]>]
+/** Lists that are not tuples. Asking about all elements at once ends the recursion for `Nested` itself. */
+type ShapeOfList<A extends readonly unknown[]> = A extends readonly []
+  ? [0]
+  : [A[number]] extends [readonly unknown[]]
+    ? [A['length'], ...ShapeOf<A[number]>]
+    : [A[number]] extends [number | boolean] ? [A['length']] : number[]
 
 /** The dtype a literal gets when none is stated: bool when it holds booleans only, else f32. */
 export type DTypeOf<A> = A extends readonly (infer E)[]

@@ -20,17 +20,26 @@ export type LinearOut<X, I extends number, O extends number, D extends FloatDTyp
   : `linear(${I} -> ${O}) got a non-tensor`
 
 /** y = x W^T + b over the last dimension, any leading ones. */
-export interface Linear<out I extends number, out O extends number, out D extends FloatDType = 'f32'>
-  extends UnbiasedLinear<I, O, D> {
-  readonly bias: Parameter<[O], D>
-}
-/** y = x W^T over the last dimension: what linear(I, O, { bias: false }) gives. */
-export interface UnbiasedLinear<out I extends number, out O extends number, out D extends FloatDType = 'f32'>
-  extends Fn {
+export interface Linear<out I extends number, out O extends number, out D extends FloatDType = 'f32'> extends Fn {
   readonly weight: Parameter<[O, I], D>
+  readonly bias: Parameter<[O], D>
   readonly [ACCEPTS]: Tensor<[...number[], I], D>
   readonly [OUT]: LinearOut<this[IN], I, O, D>
   /** The condition looks at K alone, so it also resolves in generic code, for any leading dimensions L. */
+  forward<L extends Shape, K extends number, T extends Tape>(
+    x: Box<K> extends Box<I> ? Tensor<[...L, K], D, T> : LinearMessage<I, O, K>,
+  ): Tensor<[...L, O], D, T>
+}
+/**
+ * y = x W^T over the last dimension: what linear(I, O, { bias: false }) gives. Not the base of Linear, because
+ * resolving a base type costs the compiler as much as the layer itself.
+ */
+export interface UnbiasedLinear<out I extends number, out O extends number, out D extends FloatDType = 'f32'>
+  extends Fn {
+  readonly weight: Parameter<[O, I], D>
+  readonly bias?: never
+  readonly [ACCEPTS]: Tensor<[...number[], I], D>
+  readonly [OUT]: LinearOut<this[IN], I, O, D>
   forward<L extends Shape, K extends number, T extends Tape>(
     x: Box<K> extends Box<I> ? Tensor<[...L, K], D, T> : LinearMessage<I, O, K>,
   ): Tensor<[...L, O], D, T>
@@ -109,6 +118,7 @@ type BatchNorm1dOut<X, C extends number, D extends FloatDType> = X extends Tenso
     : `batchNorm1d(${C}) is ${D}, got ${DX}`
   : `batchNorm1d(${C}) got a non-tensor`
 /** Normalizes each feature over the batch on a taped input, by the running statistics on others. */
+// @ts-ignore TS2636: forward is computed by a conditional type, which the compiler cannot prove covariant
 export interface BatchNorm1d<out C extends number, out D extends FloatDType = 'f32'> extends Layer {
   readonly weight: Parameter<[C], D>
   readonly bias: Parameter<[C], D>
