@@ -1,5 +1,6 @@
 import { GradientError, OptionError, ShapeError } from '../shapes/errors.js'
-import { constant, input } from '../kernels/expr.js'
+import { input } from '../kernels/expr.js'
+import { fillTensor } from '../tensor/fill.js'
 import { emptyTensor, recordOf, type TensorRecord } from '../tensor/record.js'
 import { scope } from '../tensor/scope.js'
 import { type Entry, withoutTape } from '../tensor/tape.js'
@@ -159,7 +160,6 @@ function add(into: Map<TensorRecord, TensorRecord>, target: TensorRecord, gradie
 
 function one(loss: TensorRecord): TensorRecord {
   const seed = emptyTensor(loss.device, loss.dtype, [])
-  const kernel = { kind: 'map', shape: [], inputs: [], outputs: [seed.operand()], exprs: [constant(1, loss.dtype)] } as const
-  loss.device.run(kernel, [seed.storage])
+  fillTensor(seed, 1)
   return seed
 }

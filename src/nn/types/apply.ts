@@ -1,5 +1,5 @@
 import type { Module } from '../../model/module.js'
-import type { Arg, Box, Shape, Show } from '../../shapes/dim.js'
+import type { Box, Shape, Show } from '../../shapes/dim.js'
 import type { DType } from '../../shapes/dtype.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 
@@ -24,6 +24,9 @@ export type Apply<M, X> = M extends { readonly [OUT]: unknown }
   ? (M & { readonly [IN]: X })[OUT]
   : M extends Module ? Plain<M, X> : 'not a module'
 
+/** The type of a module's input: X when its output R is fine, otherwise the message R. */
+export type Input<R, X> = [R] extends [string] ? NoInfer<R> : X
+
 /** The output R, or a permissive tensor after a message, so one mistake gives one diagnostic. */
 // biome-ignore lint/suspicious/noExplicitAny: after an error every use is accepted
 export type Result<R> = [R] extends [string] ? Tensor<any, any, any> : R
@@ -36,7 +39,7 @@ export type WithName<R, Name extends string, D extends DType, T extends Tape> = 
 
 /** A module whose forward is computed from [OUT]. */
 export interface Layer extends Fn {
-  forward<X>(x: Arg<Apply<this, X>, X>): Result<Apply<this, X>>
+  forward<X>(x: Input<Apply<this, X>, X>): Result<Apply<this, X>>
 }
 
 /** X as messages print it. */

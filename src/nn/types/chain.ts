@@ -1,7 +1,7 @@
 import type { CHILDREN, Module } from '../../model/module.js'
-import type { Arg, Box, Shape } from '../../shapes/dim.js'
+import type { Box, Shape } from '../../shapes/dim.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
-import type { ACCEPTS, Apply, Fn, IN, OUT, Result } from './apply.js'
+import type { ACCEPTS, Apply, Fn, IN, Input, OUT, Result } from './apply.js'
 import type { Elementwise } from './layers.js'
 
 /** The output of the modules Ms one after another for input X, or `layer i: message`. */
@@ -59,7 +59,7 @@ type SequentialForward<Ms extends readonly unknown[]> = FirstAccepts<Ms> extends
       : ComputedForward<Ms>
     : ComputedForward<Ms>
   : ComputedForward<Ms>
-type ComputedForward<Ms extends readonly unknown[]> = <X>(x: Arg<Chain<Ms, X>, X>) => Result<Chain<Ms, X>>
+type ComputedForward<Ms extends readonly unknown[]> = <X>(x: Input<Chain<Ms, X>, X>) => Result<Chain<Ms, X>>
 type FirstAccepts<Ms> = Ms extends [infer M, ...infer R] ? (M extends Elementwise ? FirstAccepts<R> : AcceptsOf<M>) : unknown
 
 /** Modules one after another; parameter paths begin with their index. */

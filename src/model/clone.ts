@@ -1,0 +1,53 @@
+import { input } from '../kernels/expr.js'
+import { OptionError } from '../shapes/errors.js'
+import { emptyTensor, TensorRecord } from '../tensor/record.js'
+import type { MapKernel } from '../kernels/kernel.js'
+import { isModule } from './walk.js'
+
+/**
+ * A copy of a model with memory of its own, laid out like the original; ties stay ties, frozen stays frozen.
+ * Fields that are tensors, modules, arrays and plain objects of them are copied; anything else is shared.
+ *
+ * Throws: `OptionError` when a module keeps a function in a field (`forward = (x) => …`): it would go on using the
+ * original's parameters; declare it as a method. Private `#fields` cannot be copied: use TypeScript's `private`.
+ * Torch: `copy.deepcopy(model)`.
+ * @example const teacher = clone(student)
+ */
+export function clone<M extends object>(model: M): M {
+  const copies = new Map<object, object>()
+  const copy = (value: unknown, path: string): unknown => {
+    if (typeof value === 'function' && path !== '') throw closureError(path)
+    if (typeof value !== 'object' || value === null) return value
+    const known = copies.get(value)
+    if (known) return known
+    if (value instanceof TensorRecord) return remember(value, copyTensor(value))
+    const plain = Object.getPrototypeOf(value) === Object.prototype
+    if (!Array.isArray(value) && !plain && !isModule(value)) return value
+    const made: object = remember(value, Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value)))
+    for (const key of Reflect.ownKeys(value)) {
+      const property = Object.getOwnPropertyDescriptor(value, key)
+      if (!property || (Array.isArray(value) && key === 'length')) continue
+      const name = path === '' ? String(key) : `${path}.${String(key)}`
+      Object.defineProperty(made, key, 'value' in property ? { ...property, value: copy(property.value, name) } : property)
+    }
+    return made
+  }
+  const remember = <X extends object>(original: object, made: X): X => {
+    copies.set(original, made)
+    return made
+  }
+  return copy(model, '') as M
+}
+
+const closureError = (path: string) =>
+  new OptionError(`clone: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`, { op: 'clone' })
+
+/** The same values in new memory, row-major; role and frozen state too, unless another role is given. */
+export function copyTensor(original: TensorRecord, role = original.role): TensorRecord {
+  const { device, dtype, shape, frozen } = original
+  const made = emptyTensor(device, dtype, shape, role)
+  made.frozen = frozen
+  const kernel: MapKernel = { kind: 'map', shape, inputs: [original.operand()], outputs: [made.operand()], exprs: [input(0, dtype)] }
+  device.run(kernel, [original.storage, made.storage])
+  return made
+}

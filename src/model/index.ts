@@ -1,0 +1,5 @@
+export { clone } from './clone.js'
+export { countParameters } from './count.js'
+export { freeze, unfreeze } from './freeze.js'
+export type { Module } from './module.js'
+export type { Buffers, Params, ParamPath, PathPattern, State } from './paths.js'

@@ -1,0 +1,82 @@
+import { defineOptimizer, type LearningRate } from './define.js'
+
+export interface AdamOptions {
+  /** Step size. Default 1e-3. */
+  readonly lr: LearningRate
+  /** Weight of the old first moment. Default 0.9. */
+  readonly beta1: number
+  /** Weight of the old second moment. Default 0.999. */
+  readonly beta2: number
+  /** Added to the root of the second moment, outside the root. Default 1e-8. */
+  readonly eps: number
+  /** `adam`: L2 penalty added to the gradient, default 0. `adamw`: decay of the parameter itself, default 1e-2. */
+  readonly weightDecay: number
+}
+
+const check = ({ beta1, beta2, eps }: AdamOptions): string | undefined => {
+  for (const [name, beta] of [['beta1', beta1], ['beta2', beta2]] as const)
+    if (!(beta >= 0 && beta < 1)) return `${name} must be in [0, 1), got ${beta}`
+  return eps >= 0 ? undefined : `eps must be at least 0, got ${eps}`
+}
+
+const adamDefaults: AdamOptions = { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
+
+/**
+ * Adam: `m ← β₁·m + (1 − β₁)·g`, `v ← β₂·v + (1 − β₂)·g²`,
+ * `p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)`; weight decay is added to `g` as `weightDecay·p`.
+ *
+ * Throws: `OptionError` for values out of range.
+ * Torch: `torch.optim.Adam`, same defaults; `betas` is two options here.
+ * Paper: Kingma, Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
+ * @example const optimizer = adam(model, { lr: 1e-3 })
+ */
+export const adam = defineOptimizer({
+  name: 'adam',
+  defaults: adamDefaults,
+  state: () => ['m', 'v'],
+  check,
+  scalars: adamScalars,
+  update: ({ p, g, m, v }, s, { weightDecay }) => {
+    const gradient = weightDecay === 0 ? g : g.add(p.mul(s.weightDecay))
+    const first = m.add(gradient.sub(m).mul(s.take1))
+    const second = v.mul(s.keep2).add(gradient.mul(gradient).mul(s.take2))
+    const denominator = second.sqrt().div(s.rootBias2).add(s.eps)
+    return { p: p.sub(first.div(denominator).mul(s.stepSize)), m: first, v: second }
+  },
+})
+
+/**
+ * Adam with decoupled weight decay: first `p ← p · (1 − lr·weightDecay)`, then the step of `adam` without a penalty.
+ *
+ * Throws: `OptionError` for values out of range.
+ * Torch: `torch.optim.AdamW`, same defaults; `betas` is two options here.
+ * Paper: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+ * @example const optimizer = adamw(model, { lr: 1e-3, weightDecay: 0.05 })
+ */
+export const adamw = defineOptimizer({
+  name: 'adamw',
+  defaults: { ...adamDefaults, weightDecay: 1e-2 },
+  state: () => ['m', 'v'],
+  check,
+  scalars: adamScalars,
+  update: ({ p, g, m, v }, s) => {
+    const first = m.add(g.sub(m).mul(s.take1))
+    const second = v.mul(s.keep2).add(g.mul(g).mul(s.take2))
+    const denominator = second.sqrt().div(s.rootBias2).add(s.eps)
+    return { p: p.mul(s.shrink).sub(first.div(denominator).mul(s.stepSize)), m: first, v: second }
+  },
+})
+
+function adamScalars(options: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number }, step: number) {
+  const { lr, beta1, beta2, eps, weightDecay } = options
+  return {
+    stepSize: lr / (1 - beta1 ** step),
+    rootBias2: Math.sqrt(1 - beta2 ** step),
+    take1: 1 - beta1,
+    keep2: beta2,
+    take2: 1 - beta2,
+    eps,
+    weightDecay,
+    shrink: 1 - lr * weightDecay,
+  }
+}

@@ -1,0 +1,176 @@
+import { type Expr, input, scalar } from '../kernels/expr.js'
+import { foreachTensors } from '../model/foreach.js'
+import { type ModelTensor, trainableOf } from '../model/walk.js'
+import { GradientError, OptionError } from '../shapes/errors.js'
+import { fillTensor } from '../tensor/fill.js'
+import { emptyTensor, type TensorRecord } from '../tensor/record.js'
+import type { Gradients } from '../tensor/tensor.js'
+import { gradientMapOf } from '../autodiff/backward.js'
+
+/** A learning rate, or one that depends on the number of the step, counted from 1. */
+export type LearningRate = number | ((step: number) => number)
+
+export interface OptimizerOptions {
+  readonly lr: LearningRate
+}
+
+/** The options with the learning rate of one step worked out. */
+type AtStep<O> = Omit<O, 'lr'> & { readonly lr: number }
+
+/** An optimizer as one expression per element, which fuses with whatever else touches the parameters. */
+export interface OptimizerDefinition<O extends OptimizerOptions, State extends string, Scalars extends string> {
+  readonly name: string
+  readonly defaults: O
+  /** Names of the state tensors under these options, each shaped like its parameter and zero at first. */
+  readonly state: (options: O) => readonly State[]
+  /** Where a state tensor does not start at zero. */
+  readonly initial?: (name: State) => number
+  /** Numbers that change from step to step, worked out by the host in f64; `step` counts from 1. */
+  readonly scalars: (options: AtStep<O>, step: number) => Readonly<Record<Scalars, number>>
+  /** New parameter `p` and new states from the old ones and the gradient `g`. States not in use are not there. */
+  readonly update: (
+    values: Readonly<Record<NoInfer<State> | 'p' | 'g', Expr>>,
+    scalars: Readonly<Record<NoInfer<Scalars>, Expr>>,
+    options: O,
+  ) => Readonly<Record<'p', Expr> & Partial<Record<NoInfer<State>, Expr>>>
+  /** Says what is wrong with the options, if anything. */
+  readonly check?: (options: O) => string | undefined
+}
+
+/** Trains the parameters of a model. */
+export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
+  readonly name: string
+  /** May be changed between steps: `optimizer.options.lr = 1e-4`. */
+  readonly options: { -readonly [K in keyof O]: O[K] }
+  /** Steps taken. */
+  readonly steps: number
+  /** The learning rate that the next step will use. */
+  readonly lr: number
+  /**
+   * Updates every trainable parameter in place and releases the gradients.
+   * Throws: `GradientError` naming each parameter without a gradient, before anything is written.
+   */
+  step(gradients: Gradients): void
+}
+
+/**
+ * Makes an optimizer from its definition: `const sgd = defineOptimizer({ … })`, used as `sgd(model, { lr })`.
+ * The whole step is one pass over all parameters, on all cores.
+ */
+export function defineOptimizer<O extends OptimizerOptions, State extends string, Scalars extends string>(
+  definition: OptimizerDefinition<O, State, Scalars>,
+): (model: object, options?: Partial<O>) => Optimizer<O> {
+  return (model, options) => new DefinedOptimizer(definition, model, { ...definition.defaults, ...options })
+}
+
+/** A parameter with its state tensors. */
+interface Slot {
+  readonly entry: ModelTensor
+  readonly state: readonly TensorRecord[]
+}
+
+class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars extends string>
+  implements Optimizer<O>
+{
+  readonly name: string
+  readonly options: { -readonly [K in keyof O]: O[K] }
+  steps = 0
+  readonly #definition: OptimizerDefinition<O, State, Scalars>
+  readonly #model: object
+  readonly #states: readonly State[]
+  readonly #slots = new Map<TensorRecord, Slot>()
+  readonly #exprs = new Map<string, readonly Expr[]>()
+
+  constructor(definition: OptimizerDefinition<O, State, Scalars>, model: object, options: O) {
+    this.name = definition.name
+    this.#definition = definition
+    this.#model = model
+    this.options = { ...options }
+    this.#validate(options)
+    this.#states = definition.state(options)
+    const parameters = trainableOf(model)
+    if (parameters.length === 0) {
+      const message = `${this.name}: the model has no trainable parameters; unfreeze some, or check that its layers are fields of it.`
+      throw new OptionError(message, { op: this.name })
+    }
+    this.#allocate(parameters)
+  }
+
+  get lr(): number {
+    const { lr } = this.options
+    return typeof lr === 'function' ? lr(this.steps + 1) : lr
+  }
+
+  step(gradients: Gradients): void {
+    this.#validate(this.options)
+    const map = gradientMapOf(gradients)
+    const entries = trainableOf(this.#model)
+    this.#allocate(entries)
+    const slots = entries.flatMap(({ tensor }) => this.#slots.get(tensor) ?? [])
+    const missing = slots.filter(({ entry }) => !map.find(entry.tensor)).map(({ entry }) => `"${entry.path}"`)
+    if (missing.length > 0) {
+      const what = missing.length === 1 ? `parameter ${missing[0]} has` : `parameters ${missing.join(', ')} have`
+      const remedy = 'use them in the loss, or take them out of training with freeze(model, path)'
+      throw new GradientError(`${this.name}.step: ${what} no gradient; ${remedy}. Nothing was changed.`, { op: this.name })
+    }
+    const scalars = this.#definition.scalars({ ...this.options, lr: this.lr }, this.steps + 1)
+    for (const [dtype, group] of groupByDType(slots)) {
+      const exprs = this.#lower(dtype, Object.keys(scalars) as Scalars[])
+      const stretches = group.map(({ entry, state }) => {
+        const gradient = map.find(entry.tensor)
+        return { reads: [entry.tensor, ...(gradient ? [gradient] : []), ...state], writes: [entry.tensor, ...state] }
+      })
+      foreachTensors(exprs, stretches, Object.values<number>(scalars))
+    }
+    this.steps++
+    map.dispose(`${this.name}.step() has used them`)
+  }
+
+  /** Makes the state of parameters met for the first time, one kind after another, each laid out as the parameters. */
+  #allocate(entries: readonly ModelTensor[]): void {
+    const fresh = entries.filter(({ tensor }) => !this.#slots.has(tensor))
+    if (fresh.length === 0) return
+    const kinds = this.#states.map((name) =>
+      fresh.map(({ tensor: { device, dtype, shape } }) => {
+        const state = emptyTensor(device, dtype, shape, 'buffer')
+        fillTensor(state, this.#definition.initial?.(name) ?? 0)
+        return state
+      }),
+    )
+    fresh.forEach((entry, i) => {
+      this.#slots.set(entry.tensor, { entry, state: kinds.flatMap((kind) => kind[i] ?? []) })
+    })
+  }
+
+  #lower(dtype: 'f32' | 'f64', names: readonly Scalars[]): readonly Expr[] {
+    const key = `${dtype} ${JSON.stringify({ ...this.options, lr: 0 })}`
+    const known = this.#exprs.get(key)
+    if (known) return known
+    const scalars = record(names, (slot) => scalar(slot, dtype))
+    const values = record(['p', 'g', ...this.#states], (slot) => input(slot, dtype))
+    const result = this.#definition.update(values, scalars, this.options)
+    const exprs = [result.p, ...this.#states.map((name, i) => result[name] ?? input(i + 2, dtype))]
+    this.#exprs.set(key, exprs)
+    return exprs
+  }
+
+  #validate(options: O): void {
+    const lr = typeof options.lr === 'number' ? options.lr : options.lr(this.steps + 1)
+    const problem = Number.isFinite(lr) && lr >= 0 ? this.#definition.check?.(options) : `lr must be at least 0, got ${lr}`
+    if (problem) throw new OptionError(`${this.name}: ${problem}.`, { op: this.name })
+  }
+}
+
+/** An object with one expression per name, made from the name's position. */
+function record<Name extends string>(names: readonly Name[], make: (slot: number) => Expr): Record<Name, Expr> {
+  return Object.fromEntries(names.map((name, slot) => [name, make(slot)])) as Record<Name, Expr>
+}
+
+function groupByDType(slots: readonly Slot[]): Map<'f32' | 'f64', Slot[]> {
+  const groups = new Map<'f32' | 'f64', Slot[]>()
+  for (const slot of slots) {
+    const dtype = slot.entry.tensor.dtype === 'f64' ? 'f64' : 'f32'
+    groups.set(dtype, [...(groups.get(dtype) ?? []), slot])
+  }
+  return groups
+}

@@ -1,0 +1,50 @@
+import { input } from '../kernels/expr.js'
+import { foreachTensors, type Stretch } from '../model/foreach.js'
+import { type TensorPair, zipModels } from '../model/compare.js'
+import type { SameTree, SrcArg } from '../model/paths.js'
+import type { DType } from '../shapes/dtype.js'
+import { type Action, blendExpr, type UpdateRule } from './define.js'
+
+/** Two models of one structure. */
+export interface UpdatePair<A, B> {
+  /** The model that changes. */
+  readonly target: A
+  /** The model it learns from; it is only read. */
+  readonly source: SrcArg<SameTree<A, B>, B>
+}
+
+/**
+ * Updates one model from another, in place, in one pass over all their tensors: parameters by the rule, buffers by
+ * the rule's policy. Tensors are matched by path, shape and dtype, when compiling and again before anything is
+ * written. Tied tensors are updated once.
+ *
+ * Throws: `ShapeError` listing every difference between the two models, and memory they share.
+ * Torch: `AveragedModel.update_parameters`, which does not check.
+ * @example update({ target: teacher, source: student }, ema({ decay: 0.999 }))
+ */
+export function update<A extends object, B extends object>(models: UpdatePair<A, B>, rule: UpdateRule): void {
+  const source: object = models.source as object
+  const groups = new Map<string, { dtype: DType; action: Action; stretches: Stretch[] }>()
+  for (const pair of zipModels('update', models.target, source)) {
+    const action = actionFor(pair, rule)
+    if (action === 'keep') continue
+    const target = pair.target.tensor
+    const key = `${action} ${target.dtype}`
+    const group = groups.get(key) ?? { dtype: target.dtype, action, stretches: [] }
+    groups.set(key, group)
+    group.stretches.push({ reads: [target, pair.source.tensor], writes: [target] })
+  }
+  for (const { dtype, action, stretches } of groups.values()) {
+    const copying = action === 'copy' || (dtype !== 'f32' && dtype !== 'f64')
+    if (!copying) foreachTensors([blendExpr(rule, dtype)], stretches, rule.scalars)
+    else foreachTensors([input(0, dtype)], stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })), [])
+  }
+}
+
+/** Parameters follow the rule, buffers its policy; integers are copied where floats blend. */
+function actionFor({ target }: TensorPair, { action, buffers }: UpdateRule): Action {
+  if (target.role === 'parameter') return action
+  if (buffers === 'skip') return 'keep'
+  const floating = target.tensor.dtype === 'f32' || target.tensor.dtype === 'f64'
+  return buffers === 'blend' && floating ? action : 'copy'
+}
