@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { FormatError } from '../tensor/errors.js'
+
+/** Nothing larger fits a device's memory. */
+const maxFileBytes = 2 ** 32
+
+/** One system call moves at most 2 GiB; smaller pieces cost nothing. */
+const pieceBytes = 2 ** 28
+
+/**
+ * A whole file's bytes, unpacked if it is gzip by its first bytes.
+ *
+ * @param limit most bytes the file may have, packed or not; beyond it nothing is unpacked
+ * @throws FormatError with the path if the file is missing, a directory, not readable, larger than `limit`, called `.gz`
+ * without being gzip, or damaged gzip
+ *
+ * @example
+ * const { tensors } = parseSafetensors(readBytes('teacher.safetensors'), 'teacher.safetensors')
+ */
+export function readBytes(path: string, limit: number = maxFileBytes): Uint8Array {
+  const bytes = readWhole(path, limit)
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return unpacked(bytes, path, limit)
+  if (path.endsWith('.gz')) {
+    throw refused(
+      'readBytes',
+      path,
+      'its name ends in .gz, but it is not gzip; rename it without .gz or download it again',
+    )
+  }
+  return bytes
+}
+
+/**
+ * Writes a file so that a reader, or a crash at any moment, finds either the previous file or the new one, whole: a
+ * temporary file in the same directory, flushed to the disk, then renamed over `path`. A symbolic link is followed; an
+ * existing file keeps its permissions.
+ *
+ * @throws FormatError with the path; the previous file is then untouched and the temporary one removed
+ *
+ * @example
+ * writeFileAtomic('teacher.safetensors', writeSafetensors(tensors))
+ */
+export function writeFileAtomic(path: string, bytes: Uint8Array): void {
+  const { target, mode } = destination(path)
+  const directory = dirname(target)
+  const temporary = join(directory, `.${basename(target).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    writeFlushed(temporary, bytes, mode)
+    renameSync(temporary, target)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw refused('writeFileAtomic', path, `it could not be written: ${writeProblem(error, directory)}`, error)
+  }
+  flushDirectory(directory, path)
+}
+
+function readWhole(path: string, limit: number): Uint8Array {
+  let file: number | undefined
+  try {
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    const stat = statSync(path)
+    if (stat.isDirectory()) throw refused('readBytes', path, 'it is a directory, expected a file; name a file in it')
+    if (!stat.isFile())
+      throw refused('readBytes', path, 'it is a device or pipe, expected a file; copy it to a file first')
+    file = openSync(path, 'r')
+    return readOpen(file, path, limit)
+  } catch (error) {
+    if (error instanceof FormatError) throw error
+    throw refused('readBytes', path, readProblem(error), error)
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
+function readOpen(file: number, path: string, limit: number): Uint8Array {
+  const { size } = fstatSync(file)
+  if (size > limit) {
+    throw refused(
+      'readBytes',
+      path,
+      `it has ${size} bytes, expected at most ${limit}; it is another file or must be split`,
+    )
+  }
+  const bytes = new Uint8Array(size)
+  for (let filled = 0; filled < size; ) {
+    const count = readSync(file, bytes, filled, Math.min(size - filled, pieceBytes), filled)
+    if (count === 0)
+      throw refused('readBytes', path, 'it became shorter while it was read; wait for its writer to finish')
+    filled += count
+  }
+  return bytes
+}
+
+function unpacked(bytes: Uint8Array, path: string, limit: number): Uint8Array {
+  try {
+    const out = gunzipSync(bytes, { maxOutputLength: limit })
+    return new Uint8Array(out.buffer, out.byteOffset, out.byteLength)
+  } catch (error) {
+    const problem =
+      systemCode(error) === 'ERR_BUFFER_TOO_LARGE'
+        ? `it unpacks to more than the ${limit} bytes allowed; unpack it yourself if it is what you expect`
+        : `its gzip data is damaged or cut short (${reason(error)}); download it again`
+    throw refused('readBytes', path, problem, error)
+  }
+}
+
+/** Where the bytes go: through links, and with the permissions of what is there. */
+function destination(path: string): { target: string; mode: number | undefined } {
+  let stat: ReturnType<typeof statSync>
+  try {
+    stat = statSync(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return { target: path, mode: undefined }
+    throw refused('writeFileAtomic', path, `it could not be written: ${writeProblem(error, dirname(path))}`, error)
+  }
+  if (!stat.isFile()) {
+    const found = stat.isDirectory() ? 'a directory' : 'a device or pipe'
+    throw refused('writeFileAtomic', path, `it is ${found}, expected a file's path; choose another name`)
+  }
+  return { target: realpathSync(path), mode: stat.mode & 0o7777 }
+}
+
+function writeFlushed(path: string, bytes: Uint8Array, mode: number | undefined): void {
+  const file = openSync(path, 'wx')
+  try {
+    if (mode !== undefined) fchmodSync(file, mode)
+    for (let written = 0; written < bytes.length; ) {
+      written += writeSync(file, bytes, written, Math.min(bytes.length - written, pieceBytes))
+    }
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Makes the new name itself survive a power failure. Windows and some network disks cannot and need not do it. */
+function flushDirectory(directory: string, path: string): void {
+  let handle: number | undefined
+  try {
+    handle = openSync(directory, 'r')
+    fsyncSync(handle)
+  } catch (error) {
+    if (['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF'].includes(systemCode(error))) return
+    const problem = `it is written, but its directory could not be flushed to the disk (${reason(error)}); check the disk`
+    throw refused('writeFileAtomic', path, problem, error)
+  } finally {
+    if (handle !== undefined) closeSync(handle)
+  }
+}
+
+function readProblem(error: unknown): string {
+  switch (systemCode(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'there is no such file; check the path'
+    case 'EACCES':
+    case 'EPERM':
+      return 'there is no permission to read it; change its permissions or copy it'
+    default:
+      return `it could not be read (${reason(error)}); check the path and the disk`
+  }
+}
+
+function writeProblem(error: unknown, directory: string): string {
+  switch (systemCode(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `the directory ${directory} does not exist; create it first`
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return `there is no permission to write in ${directory}; change its permissions or choose another directory`
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `there is no space left in ${directory}; free some or choose another disk`
+    default:
+      return `${reason(error)}; check the path and the disk`
+  }
+}
+
+function refused(op: string, path: string, problem: string, cause?: unknown): FormatError {
+  return new FormatError(`${path}: ${problem}`, { op, path, ...(cause === undefined ? {} : { cause }) })
+}
+
+function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
