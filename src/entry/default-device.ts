@@ -1,0 +1,4 @@
+import { createWasmBackend } from '#wasm'
+import { Device, provideDefaultDevice } from '../tensor/device.js'
+
+provideDefaultDevice(() => new Device(createWasmBackend()))

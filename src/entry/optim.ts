@@ -1,0 +1,3 @@
+import './default-device.js'
+
+export * from '../optim/index.js'

@@ -1,0 +1,84 @@
+import { type ModelTensor, tensorsOf, untied } from '../model/walk.js'
+import { DeviceError, ShapeError } from '../shapes/errors.js'
+import type { DType } from '../shapes/dtype.js'
+import { type TypedArray, toBytes } from '../tensor/elements.js'
+import { decode, encode, type FileDType, type HostArrays, hostDType, type RawTensor } from './raw-tensor.js'
+import { parseSafetensors, writeSafetensors } from './safetensors.js'
+
+/**
+ * A model's parameters and buffers as a safetensors file, by path; tied tensors once, under their first path.
+ *
+ * Torch: `safetensors.torch.save_model(model, path, metadata)`.
+ * @example await writeFile('teacher.safetensors', await saveModel(teacher, { job: 'mnist' }))
+ */
+export async function saveModel(model: object, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
+  const entries = untied(tensorsOf(model))
+  const raw = await Promise.all(entries.map(async (entry) => [entry.path, rawOf(entry, await entry.tensor.data())] as const))
+  return writeSafetensors(new Map(raw), { ...metadata })
+}
+
+/** `saveModel` without waiting, where the device can block. Throws: `DeviceError` where it cannot. */
+export function saveModelSync(model: object, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  const entries = untied(tensorsOf(model))
+  const raw = entries.map((entry) => [entry.path, rawOf(entry, entry.tensor.dataSync())] as const)
+  return writeSafetensors(new Map(raw), { ...metadata })
+}
+
+function rawOf({ tensor: { dtype, shape } }: ModelTensor, data: TypedArray): RawTensor {
+  if (data instanceof Uint8Array) return encode(Uint32Array.from(data), 'bool', shape)
+  if (data instanceof Float64Array) return encode(data, 'f64', shape)
+  if (data instanceof Float32Array) return encode(data, 'f32', shape)
+  if (data instanceof Int32Array) return encode(data, 'i32', shape)
+  if (dtype === 'u32') return encode(data, 'u32', shape)
+  throw new DeviceError(`save: the device returned ${dtype} elements in an unexpected array.`)
+}
+
+/**
+ * Reads a safetensors file into a model, in place, tensor by tensor of equal path and shape. F16 and BF16 files
+ * are read as f32; a dtype is never reinterpreted. Returns the file's metadata.
+ *
+ * Throws: `FormatError` when the file is damaged (`path` names it), `ShapeError` listing every tensor that is missing,
+ * extra, or of another shape or dtype; either way nothing is written.
+ * Torch: `safetensors.torch.load_model(model, path)`.
+ * @example loadModel(model, await readFile('teacher.safetensors'))
+ */
+export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly path?: string } = {}): Readonly<Record<string, string>> {
+  const { tensors, metadata } = parseSafetensors(bytes, path)
+  const entries = tensorsOf(model)
+  const problems: string[] = []
+  const writes: (readonly [ModelTensor, Uint8Array])[] = []
+  for (const entry of entries) {
+    const raw = tensors.get(entry.path)
+    const needed = `[${entry.tensor.shape.join(', ')}] ${entry.tensor.dtype}`
+    if (!raw) {
+      if (entry.tiedTo === undefined) problems.push(`the file has no "${entry.path}" (${needed})`)
+    } else if (raw.shape.join() !== entry.tensor.shape.join() || !readableAs(raw.dtype, entry.tensor.dtype)) {
+      problems.push(`"${entry.path}" is [${raw.shape.join(', ')}] ${raw.dtype} in the file but ${needed} in the model`)
+    } else if (entry.tiedTo === undefined) {
+      writes.push([entry, deviceBytes(raw, entry.tensor.dtype)])
+    }
+  }
+  const known = new Set(entries.map((entry) => entry.path))
+  for (const [name, raw] of tensors) if (!known.has(name)) problems.push(`the file has "${name}" ([${raw.shape.join(', ')}] ${raw.dtype}), which the model has not`)
+  if (problems.length > 0) {
+    const where = path === undefined ? 'the file' : path
+    const message = `load: ${where} does not fit the model; nothing was written:\n  ${problems.join('\n  ')}`
+    throw new ShapeError(message, { op: 'load', ...(path !== undefined && { path }) })
+  }
+  for (const [{ tensor }, data] of writes) tensor.storage.write(tensor.offset, data)
+  return metadata
+}
+
+/** Floats read as floats of at least their precision, integers as integers, bool as bool. */
+function readableAs(file: FileDType, dtype: DType): boolean {
+  const host = hostDType(file)
+  if (host === undefined) return false
+  if (dtype === 'f32' || dtype === 'f64') return host === 'f32' || host === dtype
+  if (dtype === 'bool' || host === 'bool') return dtype === host
+  return host === 'i32' || host === 'u32'
+}
+
+function deviceBytes(raw: RawTensor, dtype: DType): Uint8Array {
+  const values: HostArrays[DType] = decode(raw, dtype)
+  return toBytes(values, dtype)
+}
