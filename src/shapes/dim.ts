@@ -37,7 +37,7 @@ export interface Box<out T> {
  * The type of an argument: X when the result R is a shape, or R itself when it is the sentence that says what is wrong.
  * Without NoInfer the compiler would infer type arguments from the branches of R.
  */
-export type Arg<R, X> = [R] extends [string] ? NoInfer<R> : X
+export type Arg<R, X> = [R] extends [unknown[]] ? X : NoInfer<R>
 
 /** The sentence M, or an unknown shape when the rank of S is not known: then only the run time can tell. */
 export type UnlessOpen<S, M> = S extends Shape ? (number extends S['length'] ? number[] : M) : M

@@ -22,12 +22,12 @@ export type DTypeOf<A> = A extends readonly (infer E)[]
   : LeafDType<A>
 type LeafDType<E> = [E] extends [boolean] ? 'bool' : 'f32'
 
-/** A message when A is not rectangular, else 0. */
+/** A message when A is not rectangular, else []. */
 export type Rect<A> = A extends readonly unknown[]
   ? IsUnion<LengthOf<A[number]>> extends true
     ? 'tensor: rows have different lengths'
-    : [A[number]] extends [never] ? 0 : [A[number]] extends [readonly unknown[]] ? Rect<A[number]> : 0
-  : 0
+    : [A[number]] extends [never] ? [] : [A[number]] extends [readonly unknown[]] ? Rect<A[number]> : []
+  : []
 type LengthOf<A> = A extends readonly unknown[] ? A['length'] : -1
 type IsUnion<A, B = A> = [A] extends [never] ? false : A extends A ? ([B] extends [A] ? false : true) : never
 

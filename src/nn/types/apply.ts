@@ -25,7 +25,7 @@ export type Apply<M, X> = M extends { readonly [OUT]: unknown }
   : M extends Module ? Plain<M, X> : 'not a module'
 
 /** The type of a module's input: X when its output R is fine, otherwise the message R. */
-export type Input<R, X> = [R] extends [string] ? NoInfer<R> : X
+export type Input<R, X> = [R] extends [object] ? X : NoInfer<R>
 
 /** The output R, or a permissive tensor after a message, so one mistake gives one diagnostic. */
 // biome-ignore lint/suspicious/noExplicitAny: after an error every use is accepted

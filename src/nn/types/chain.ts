@@ -23,13 +23,13 @@ export type AcceptsOf<M> = M extends { readonly [ACCEPTS]: infer P }
  * in it is not certain yet, so the run starts anew there and forward checks the rest. The result is the output with
  * unknown sizes, or which layer is wrong and why.
  */
-type Dry<Ms, X = unknown, I extends 0[] = []> = Ms extends [infer M, ...infer R]
+type Dry<Ms, X = unknown> = Ms extends [infer M, ...infer R]
   ? unknown extends X
-    ? Dry<R, Start<M>, [...I, 0]>
+    ? Dry<R, Start<M>>
     : Apply<M, X> extends infer Y
       ? Y extends string
-        ? Y extends `${string}?${string}` ? Dry<R, Start<M>, [...I, 0]> : { at: I['length']; message: Y }
-        : Dry<R, Y, [...I, 0]>
+        ? Y extends `${string}?${string}` ? Dry<R, Start<M>> : { after: R; message: Y }
+        : Dry<R, Y>
       : never
   : X
 type Start<M> = AcceptsOf<M> extends infer P
@@ -37,12 +37,14 @@ type Start<M> = AcceptsOf<M> extends infer P
   : never
 
 /** The argument at index K: the message when the dry run R stopped there, else the module itself. */
-type LayerAt<R, K, M> = R extends { at: infer A extends number; message: infer E }
-  ? K extends `${A}` ? NoInfer<E> : M
+type LayerAt<R, K, Ms, M> = R extends { after: infer A extends unknown[]; message: infer E }
+  ? Ms extends [...infer Before, unknown, ...A]
+    ? K extends `${Before['length']}` ? NoInfer<E> : M
+    : M
   : M
 
 /** The arguments of `sequential`. */
-export type CheckedLayers<Ms extends readonly unknown[]> = { [K in keyof Ms]: LayerAt<Dry<Ms>, K, Ms[K]> }
+export type CheckedLayers<Ms extends readonly unknown[]> = { [K in keyof Ms]: LayerAt<Dry<Ms>, K, Ms, Ms[K]> }
 
 /** When every layer touches the last dimension only, forward is an ordinary generic method, also in generic code. */
 type SequentialForward<Ms extends readonly unknown[]> = FirstAccepts<Ms> extends Tensor<infer SI, infer DI, infer _T>

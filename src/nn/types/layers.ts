@@ -4,6 +4,11 @@ import type { Flatten as FlattenShape } from '../../shapes/flatten.js'
 import type { Buffer, Parameter, Tape, Tensor } from '../../tensor/tensor.js'
 import type { ACCEPTS, Fn, IN, Layer, WithName, OUT } from './apply.js'
 
+/** As Box, for two comparisons at once. */
+interface Pair<out A, out B> {
+  readonly values: [A, B]
+}
+
 type LinearMessage<I extends number, O extends number, K> = `linear(${I} -> ${O}) got last dimension ${ShowDim<K>}`
 
 /** The output of linear(I, O) for X, or a message. */
@@ -13,9 +18,9 @@ export type LinearOut<X, I extends number, O extends number, D extends FloatDTyp
   infer T
 >
   ? S extends [...infer L extends Shape, infer K]
-    ? Box<K> extends Box<I>
-      ? Box<DX> extends Box<D> ? Tensor<[...L, O], D, T> : `linear(${I} -> ${O}) is ${D}, got ${DX}`
-      : LinearMessage<I, O, K>
+    ? Pair<K, DX> extends Pair<I, D>
+      ? Tensor<[...L, O], D, T>
+      : Box<K> extends Box<I> ? `linear(${I} -> ${O}) is ${D}, got ${DX}` : LinearMessage<I, O, K>
     : `linear(${I} -> ${O}) got shape ${Show<S>}`
   : `linear(${I} -> ${O}) got a non-tensor`
 
