@@ -3,25 +3,12 @@
  * observer are written against these types; the job is written without knowing who listens.
  */
 
+import type { LabelledDigits, Mnist } from '../data/node-mnist.js'
+
 /** Mean loss and share of right answers (0 to 1) over one set of examples. */
 export interface Scores {
   readonly loss: number
   readonly accuracy: number
-}
-
-/** Images of one size, one byte a pixel (0 to 255), row by row, one after the other; `labels[i]` belongs to image `i`. */
-export interface LabelledImages {
-  readonly count: number
-  readonly height: number
-  readonly width: number
-  readonly images: Uint8Array
-  readonly labels: Uint8Array
-}
-
-/** The two parts of MNIST: 60 000 images to train on and 10 000 that are only ever evaluated. */
-export interface MnistData {
-  readonly train: LabelledImages
-  readonly test: LabelledImages
 }
 
 /** What a person may choose about the MNIST job. */
@@ -106,7 +93,7 @@ export interface JobListener {
 export interface HardExample {
   /** Position in the test set, from 0. */
   readonly index: number
-  /** `height * width` grey values, 0 to 255. */
+  /** 28 x 28 grey values, row by row, 0 to 255; 0 is paper. */
   readonly pixels: Uint8Array
   readonly label: number
   readonly predicted: number
@@ -148,14 +135,14 @@ export interface MnistEvaluation extends Scores {
 
 /** The MNIST job: trains a student while its EMA teacher follows, or evaluates a saved model. */
 export interface MnistJob {
-  train(data: MnistData, options: MnistOptions, listener?: JobListener): Promise<MnistResult>
+  train(data: Mnist, options: MnistOptions, listener?: JobListener): Promise<MnistResult>
   /**
    * Rebuilds the model that `file` was saved from and evaluates it on `test`. `path` names the file in errors.
    *
    * Throws `FormatError` for a file that is damaged and `ShapeError` listing every difference when it does not fit.
    */
   evaluate(
-    test: LabelledImages,
+    test: LabelledDigits,
     file: { readonly path: string; readonly bytes: Uint8Array },
     options?: { readonly threads?: number | undefined },
   ): Promise<MnistEvaluation>
