@@ -57,6 +57,9 @@ NPY = {
     "b1": np.array([True, False]),
     "scalar": np.array(2.5, "<f4"),
     "empty": np.zeros((2, 0, 3), "<f4"),
+    # Headers that just fit in 128 bytes and just do not, with the room NumPy leaves for the first axis to grow.
+    "header-127": np.ones((1, 10) + (1,) * 12, "|u1"),
+    "header-128": np.ones((1, 10, 10) + (1,) * 11, "|u1"),
     "big-endian-f4": np.array([1.0, -2.5, 3e38], ">f4"),
     "big-endian-i8": np.array([1, -2], ">i8"),
     "fortran": np.asfortranarray(np.arange(6, dtype="<f4").reshape(2, 3)),
