@@ -23,8 +23,11 @@ export function readsOrRefuses<T>(read: () => T, fileLength: number): T | undefi
 
 /** As `readsOrRefuses`, where a type without a dtype is a fair answer too. */
 export function decodesOrRefuses(decode: () => unknown): void {
-  const error = thrownBy(decode)
-  if (error !== undefined && !(error instanceof FormatError) && !(error instanceof DTypeError)) throw error
+  try {
+    decode()
+  } catch (error) {
+    if (!(error instanceof FormatError) && !(error instanceof DTypeError)) throw error
+  }
 }
 
 export function thrownBy(run: () => unknown): unknown {
