@@ -8,8 +8,8 @@ import { count, percent } from './wording.js'
 export async function evaluate(path: string, flags: EvalFlags, host: Host): Promise<number> {
   const bytes = readBytes(path)
   const { test } = loadDigits(flags.data)
-  const job = await host.loadJob()
-  const result = await job.evaluate(test, { path, bytes }, { threads: flags.threads })
+  const job = await host.loadJob({ threads: flags.threads })
+  const result = await job.evaluate(test, { path, bytes })
   const { loss, accuracy, images, parameters, metadata } = result
   const people = flags.json ? host.stderr : host.stdout
   const role = metadata.role === undefined ? '' : `${metadata.role}: `

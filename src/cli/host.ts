@@ -11,8 +11,8 @@ export interface Host {
   readonly stdout: Output
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Loads the job; called by commands that need it, so that `--help` stays instant. */
-  readonly loadJob: () => Promise<MnistJob>
+  /** Loads the job and what it computes on; called by commands that need it, so that `--help` stays instant. */
+  readonly loadJob: (device: { readonly threads?: number | undefined }) => Promise<MnistJob>
   /**
    * Calls `listener` with 130 on Ctrl-C and 143 on a request to terminate, the exit codes a shell expects for them.
    * Returns a function that ends the listening.

@@ -21,8 +21,8 @@ export function plainLine(state: ProgressState): string {
  */
 export function barLine(state: ProgressState, width: number): string {
   const { epoch, count, loss, rate, left } = wording(state)
-  // The last column stays free: a terminal may wrap when it is filled.
-  const room = width - 1
+  // Room for the ^C that a terminal shows when it is pressed, which must not wrap: the line could not be cleared.
+  const room = width - 3
   const size = Math.min(40, room - joined([epoch, count, loss, rate, left]).length - 2)
   if (size >= 8) {
     const filled = Math.round((size * state.step) / Math.max(1, state.steps))

@@ -13,9 +13,9 @@ import { count, duration, percent, plural } from './wording.js'
 export async function train(flags: TrainFlags, host: Host): Promise<number> {
   const digits = loadDigits(flags.data)
   checkAgainstData(flags, digits.train.count)
-  const job = await host.loadJob()
-  const { epochs, batch, seed, limit, lr, decay, threads } = flags
-  const options = { epochs, batch, seed, limit, lr, decay, threads }
+  const job = await host.loadJob({ threads: flags.threads })
+  const { epochs, batch, seed, limit, lr, decay } = flags
+  const options = { epochs, batch, seed, limit, lr, decay }
   const directory = makeRunDirectory(flags.out)
   const run = new TrainRun(options, directory, flags.json === true, host)
   const stopListening = host.onInterrupt((exitCode) => run.interrupt(exitCode))
@@ -71,7 +71,7 @@ class TrainRun implements JobListener {
       `seed ${seed}, Adam at ${lr}, teacher decay ${decay}`,
       start.device,
       '',
-      this.#style.dim(tableHead(epochs)),
+      ...tableHead(epochs).map(this.#style.dim),
     )
   }
 
@@ -109,6 +109,7 @@ class TrainRun implements JobListener {
       return
     }
     this.#exitCode = exitCode
+    this.#host.stderr.write('Stopping after this step; Ctrl-C again ends at once.\n')
     this.#abort.abort()
   }
 
@@ -119,7 +120,7 @@ class TrainRun implements JobListener {
     const written = this.#started?.files.written ?? []
     const total = this.#started?.start.steps ?? 0
     const kept = written.length === 0 ? ['Nothing was saved: the first epoch had not ended.'] : savedLines(written)
-    this.#host.stderr.write(`\nStopped after ${count(this.#done)} of ${plural(total, 'step')}.\n${kept.join('\n')}\n`)
+    this.#host.stderr.write(`Stopped after ${count(this.#done)} of ${plural(total, 'step')}.\n${kept.join('\n')}\n`)
     return this.#exitCode
   }
 
@@ -133,22 +134,29 @@ class TrainRun implements JobListener {
   }
 }
 
-function tableHead(epochs: number): string {
-  return cells('epoch', ['student loss', 'accuracy', 'teacher loss', 'accuracy', 'time'], epochs)
+const widths = [9, 11, 9, 11, 11] as const
+
+function tableHead(epochs: number): string[] {
+  const student = ' '.repeat(epochWidth(epochs)) + 'student'.padStart(widths[0] + widths[1])
+  return [
+    student + 'teacher'.padStart(widths[2] + widths[3]),
+    'epoch'.padStart(epochWidth(epochs)) + cells(['loss', 'accuracy', 'loss', 'accuracy', 'time']),
+  ]
 }
 
 function tableRow({ epoch, student, teacher, seconds }: EpochEvent, epochs: number, { bold }: Style): string {
   const better = teacher.accuracy > student.accuracy ? bold : (text: string) => text
-  const scores = [student.loss.toFixed(4), percent(student.accuracy), teacher.loss.toFixed(4)]
-  const head = cells(`${epoch}/${epochs}`, scores, epochs)
-  return `${head}${better(percent(teacher.accuracy).padStart(widths[3]))}${duration(seconds).padStart(widths[4])}`
+  const head = `${epoch}/${epochs}`.padStart(epochWidth(epochs))
+  const scores = cells([student.loss.toFixed(4), percent(student.accuracy), teacher.loss.toFixed(4)])
+  return `${head}${scores}${better(percent(teacher.accuracy).padStart(widths[3]))}${duration(seconds).padStart(widths[4])}`
 }
 
-const widths = [15, 11, 15, 11, 12] as const
+function epochWidth(epochs: number): number {
+  return Math.max('epoch'.length, `${epochs}/${epochs}`.length)
+}
 
-function cells(first: string, rest: readonly string[], epochs: number): string {
-  const width = Math.max('epoch'.length, `${epochs}/${epochs}`.length)
-  return first.padStart(width) + rest.map((text, column) => text.padStart(widths[column] ?? 0)).join('')
+function cells(texts: readonly string[]): string {
+  return texts.map((text, column) => text.padStart(widths[column] ?? 0)).join('')
 }
 
 function savedLines(files: readonly string[]): string[] {

@@ -25,8 +25,6 @@ export interface MnistOptions {
   readonly lr: number
   /** The teacher's `decay`: `teacher ← decay · teacher + (1 − decay) · student` after every step. */
   readonly decay: number
-  /** Threads that compute; absent: as many as the machine has cores. Results do not depend on it. */
-  readonly threads?: number | undefined
 }
 
 /** The default run: three epochs, after which the teacher is ahead of its student. */
@@ -141,9 +139,5 @@ export interface MnistJob {
    *
    * Throws `FormatError` for a file that is damaged and `ShapeError` listing every difference when it does not fit.
    */
-  evaluate(
-    test: LabelledDigits,
-    file: { readonly path: string; readonly bytes: Uint8Array },
-    options?: { readonly threads?: number | undefined },
-  ): Promise<MnistEvaluation>
+  evaluate(test: LabelledDigits, file: { readonly path: string; readonly bytes: Uint8Array }): Promise<MnistEvaluation>
 }

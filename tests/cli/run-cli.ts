@@ -25,6 +25,8 @@ export interface Outcome {
   readonly stdout: string
   readonly stderr: string
   readonly jobsLoaded: number
+  /** What `--threads` asked for. */
+  readonly threads: number | undefined
 }
 
 export interface Circumstances {
@@ -40,17 +42,19 @@ export async function runCli(argv: readonly string[], circumstances: Circumstanc
   const stdout = new Collector(terminal, columns)
   const stderr = new Collector(terminal, columns)
   let jobsLoaded = 0
+  let threads: number | undefined
   const host: Host = {
     stdout: stdout satisfies Output,
     stderr: stderr satisfies Output,
     env,
-    loadJob: async () => {
+    loadJob: async (device) => {
       jobsLoaded++
+      threads = device.threads
       return job
     },
     onInterrupt: () => () => undefined,
     exit: () => undefined,
   }
   const exitCode = await runProgram(argv, host)
-  return { exitCode, stdout: stdout.text, stderr: stderr.text, jobsLoaded }
+  return { exitCode, stdout: stdout.text, stderr: stderr.text, jobsLoaded, threads }
 }
