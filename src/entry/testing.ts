@@ -1,0 +1,3 @@
+import './default-device.js'
+
+export * from '../testing/index.js'

@@ -1,0 +1,5 @@
+import './default-device.js'
+
+export type * from '../train/events.js'
+export { digitNet, mnistJob } from '../train/mnist-job.js'
+export { renderReport, type ReportData } from '../train/report.js'
