@@ -1,0 +1,3 @@
+import { zeros } from '../prelude.js'
+
+zeros([2], { dtype: 'i32' }).exp()

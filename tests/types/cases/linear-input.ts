@@ -1,0 +1,3 @@
+import { linear, zeros } from '../prelude.js'
+
+linear(512, 128).forward(zeros([32, 784]))

@@ -1,0 +1,3 @@
+import { zeros } from '../prelude.js'
+
+zeros([]).matmul(zeros([3, 5]))

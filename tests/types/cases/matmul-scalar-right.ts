@@ -1,0 +1,3 @@
+import { zeros } from '../prelude.js'
+
+zeros([3, 5]).matmul(zeros([]))

@@ -1,0 +1,3 @@
+import { tensor } from '../prelude.js'
+
+tensor([[1, 2], [3]])

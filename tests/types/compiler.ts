@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { budgetFiles } from './budget-files.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const here = join(root, 'tests/types')
+const built = join(root, '.cache/types')
+
+/** The compilers whose users the types must serve, by the name they are installed under. */
+export const compilers = { 'TypeScript 7': 'typescript', 'TypeScript 6': 'ts6', 'TypeScript 5.9': 'ts59' }
+export type Compiler = (typeof compilers)[keyof typeof compilers]
+
+/** Where the tests find the types: in the sources, or in declarations built from them. */
+export const places = { sources: here, declarations: built }
+export type Place = keyof typeof places
+
+/** Everything that the library's types are made of. */
+const typeFiles = [
+  'model/paths.ts',
+  'model/rate.ts',
+  'nn/module.ts',
+  'shapes/gather.ts',
+  'shapes/slice.ts',
+  'tensor/tensor.ts',
+]
+
+const commonFlags = [
+  '--noEmit',
+  ...['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck'],
+  ...['--target', 'es2022', '--lib', 'es2022,dom', '--module', 'nodenext', '--types', 'node'],
+  ...['--pretty', 'false', '--noErrorTruncation'],
+]
+
+async function tsc(compiler: Compiler, args: readonly string[]): Promise<string> {
+  const script = join(root, 'node_modules', compiler, 'bin/tsc')
+  try {
+    return (await promisify(execFile)(process.execPath, [script, ...args], { cwd: root, maxBuffer: 1 << 26 })).stdout
+  } catch (error) {
+    // Exit code 1 or 2 means diagnostics, which are what the caller wants; anything else has no output.
+    const output = (error as { stdout?: string }).stdout
+    if (output) return output
+    throw error
+  }
+}
+
+/** Builds the declarations and puts the same tests beside them, with the prelude pointed at what was built. */
+export async function buildDeclarations(): Promise<void> {
+  rmSync(built, { recursive: true, force: true })
+  for (const folder of ['accepted', 'refused', 'cases']) {
+    mkdirSync(join(built, folder), { recursive: true })
+    for (const name of readdirSync(join(here, folder))) {
+      writeFileSync(join(built, folder, name), readFileSync(join(here, folder, name)))
+    }
+  }
+  writeFileSync(join(built, 'prelude.ts'), readFileSync(join(here, 'prelude.ts'), 'utf8').replaceAll('../../src/', './dist/'))
+  for (const [name, text] of Object.entries(budgetFiles)) writeFileSync(join(built, `${name}.ts`), text)
+  const config = {
+    extends: '../../tsconfig.build.json',
+    compilerOptions: { rootDir: '../../src', outDir: 'dist', emitDeclarationOnly: true },
+    include: [],
+    files: typeFiles.map((file) => `../../src/${file}`),
+  }
+  writeFileSync(join(built, 'tsconfig.json'), JSON.stringify(config))
+  await tsc('typescript', ['-p', join(built, 'tsconfig.json')])
+}
+
+/** One error of the compiler: where it is, and all that was said about it. */
+export interface Diagnostic {
+  readonly file: string
+  readonly at: string
+  readonly text: string
+}
+
+/** Type-checks the files of a folder; errors in files outside `place` count too. */
+export async function diagnose(compiler: Compiler, place: Place, folder: string): Promise<Diagnostic[]> {
+  const base = places[place]
+  const files = readdirSync(join(base, folder)).map((name) => relative(root, join(base, folder, name)))
+  const config = compiler === 'ts59' ? [] : ['--ignoreConfig']
+  const output = await tsc(compiler, [...config, ...commonFlags, ...files])
+  const found: { file: string; at: string; text: string }[] = []
+  for (const line of output.split('\n')) {
+    const head = /^(\S[^(]*)\((\d+),(\d+)\): error (.*)$/.exec(line)
+    if (head) {
+      const [, file = '', row, column, text = ''] = head
+      found.push({ file: relative(base, join(root, file)), at: `${row}:${column}`, text })
+    } else if (/^\s/.test(line)) {
+      const last = found.at(-1)
+      if (last) last.text += `\n${line}`
+    } else if (/error/.test(line)) {
+      throw new Error(line)
+    }
+  }
+  return found
+}
+
+/** Our own sentences in a diagnostic: its quoted string literals that have a space in them, sorted. */
+export function sentences(diagnostic: Diagnostic): string[] {
+  const literals = [...diagnostic.text.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '')
+  const own = literals.filter((literal) => literal.includes(' ')).map((literal) => literal.replaceAll('\\"', '"'))
+  return [...new Set(own)].sort()
+}
+
+/** How often the compiler instantiated a type while it checked one file against the built declarations. */
+export async function instantiations(file: keyof typeof budgetFiles): Promise<number> {
+  const flags = ['--ignoreConfig', ...commonFlags, '--singleThreaded', '--extendedDiagnostics']
+  const output = await tsc('typescript', [...flags, join(built, `${file}.ts`)])
+  const errors = output.split('\n').filter((line) => line.includes('error TS'))
+  if (errors.length > 0) throw new Error(errors.join('\n'))
+  const count = /Instantiations:\s+(\d+)/.exec(output)?.[1]
+  if (count === undefined) throw new Error(`No count of instantiations in:\n${output}`)
+  return Number(count)
+}

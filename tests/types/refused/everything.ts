@@ -1,0 +1,113 @@
+// Each line below a @ts-expect-error must not compile.
+import { ema, linear, type Parameter, type Tensor, dim, relu, repeated, sequential, tensor, update, zeros } from '../prelude.js'
+
+const batch = dim('batch', 7)
+const time = dim('time', 7)
+declare let n: number
+const x = zeros([2, 3])
+const y = zeros([3, 4])
+const i = zeros([2, 3], { dtype: 'i32' })
+
+// @ts-expect-error
+x.add(y)
+// @ts-expect-error
+x.add(zeros([2, 3], { dtype: 'f64' }))
+// @ts-expect-error
+zeros([batch, 3]).add(zeros([time, 3]))
+// @ts-expect-error
+x.lt(y)
+// @ts-expect-error
+x.matmul(x)
+// @ts-expect-error
+x.sum(2)
+// @ts-expect-error
+x.sum([0, 2])
+// @ts-expect-error
+x.softmax(-3)
+// @ts-expect-error
+x.sum().sum(0)
+// @ts-expect-error
+x.reshape([4, 2])
+// @ts-expect-error
+x.reshape([4, -1])
+// @ts-expect-error
+x.reshape([-1, -1])
+// @ts-expect-error
+x.permute(0)
+// @ts-expect-error
+x.permute(0, 0)
+// @ts-expect-error
+x.slice([[0, 3]])
+// @ts-expect-error
+x.slice([[-1, 2]])
+// @ts-expect-error
+x.concat(zeros([3, 4]), 1)
+// @ts-expect-error
+zeros([2]).broadcastTo([2, 3])
+// @ts-expect-error
+x.backward()
+// @ts-expect-error
+x.sum().backward()
+// @ts-expect-error
+x.trace().backward()
+// @ts-expect-error
+x.item()
+// @ts-expect-error
+i.exp()
+// @ts-expect-error
+i.mean()
+// @ts-expect-error
+x.gather(0, x)
+// @ts-expect-error
+tensor([[1, 2], [3]])
+// @ts-expect-error
+tensor([[1, 2], 3])
+// @ts-expect-error
+export const stored: Tensor<[2, 3]> = x.trace()
+// @ts-expect-error
+export const parameter: Parameter<[2, 3]> = x
+// @ts-expect-error
+export const narrowed: Tensor<[2, 3]> = zeros([n, 3])
+// @ts-expect-error
+export const named: Tensor<[typeof batch]> = zeros([time])
+
+const feedForward = <const E extends number>(e: E) => sequential(linear(e, 8), relu(), linear(8, e))
+// @ts-expect-error
+sequential(feedForward(64), linear(32, 1), relu())
+class NoTape {
+  l = linear(8, 8)
+  forward<B extends number>(v: Tensor<[B, 8]>) {
+    return this.l.forward(v)
+  }
+}
+sequential(new NoTape(), relu()).forward(zeros([2, 8]))
+// @ts-expect-error
+sequential(new NoTape(), relu()).forward(zeros([2, 8]).trace())
+// @ts-expect-error
+sequential(linear(3, 4), 5)
+
+const a = sequential(linear(784, 512), relu(), linear(512, 10))
+const b = sequential(linear(784, 512), relu(), linear(512, 10))
+const c = sequential(linear(784, 256), relu(), linear(256, 10))
+const d = sequential(linear(784, 512), relu(), linear(512, 10), relu(), linear(10, 10))
+// @ts-expect-error
+update({ target: a, source: c }, ema({ tau: 0.005 }))
+// @ts-expect-error
+update({ target: a, source: d }, ema({ tau: 0.005 }))
+// @ts-expect-error
+update({ target: d, source: a }, ema({ tau: 0.005 }))
+// @ts-expect-error
+ema({ tau: 0.005, decay: 0.9 })
+// @ts-expect-error
+ema({})
+// @ts-expect-error
+ema(0.999)
+// @ts-expect-error
+update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['0.wieght'] })
+// @ts-expect-error
+update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['*.wieght'] })
+// @ts-expect-error
+update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['1.*'] })
+const deep = { forward: (v: Tensor<[8]>) => v, blocks: repeated(2, () => linear(8, 8)) }
+// @ts-expect-error
+update({ target: deep, source: deep }, ema({ tau: 0.1 }), { only: ['block.*'] })
