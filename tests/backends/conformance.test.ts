@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest'
+import { createReferenceBackend } from '../../src/backends/reference/index.js'
+import type { Kernel } from '../../src/kernels/kernel.js'
+import type { Backend, Buffer as DeviceBuffer } from '../../src/tensor/backend.js'
+import { type ConformanceCase, conformanceCases, runConformance } from '../../src/testing/conformance.js'
+
+/** The backends under test. A new one is one line here. */
+const backends: readonly { name: string; make: () => Backend | Promise<Backend> }[] = [
+  { name: 'reference', make: () => createReferenceBackend() },
+]
+
+const cases = conformanceCases()
+
+async function failuresOf(backend: Backend, some: readonly ConformanceCase[] = cases): Promise<string[]> {
+  const failures: string[] = []
+  await runConformance(
+    backend,
+    createReferenceBackend(),
+    ({ name, status, message }) => {
+      if (status === 'failed') failures.push(`${name}: ${message}`)
+    },
+    some,
+  )
+  await backend.close()
+  return failures
+}
+
+const contentsOf = (some: readonly ConformanceCase[]) =>
+  Buffer.concat(some.flatMap(({ buffers }) => buffers.map((data) => new Uint8Array(data.buffer))))
+
+for (const { name, make } of backends) {
+  test(`${name} conforms`, async () => expect(await failuresOf(await make())).toEqual([]), 60_000)
+}
+
+test('the same seed gives the same cases, each with a name of its own', () => {
+  expect(new Set(cases.map((one) => one.name)).size).toBe(cases.length)
+  expect(contentsOf(conformanceCases(1)).equals(contentsOf(cases))).toBe(true)
+  expect(contentsOf(conformanceCases(2)).equals(contentsOf(cases))).toBe(false)
+})
+
+test('every kind of kernel and every node of an expression has cases', () => {
+  const kinds = ['map', 'reduce', 'matmul', 'gather', 'scatterAdd', 'foreach']
+  expect([...new Set(cases.map(({ kernel }) => kernel.kind))].sort()).toEqual(kinds.sort())
+  const keys = cases.map(({ kernel }) => ('exprs' in kernel ? kernel.exprs.map(({ key }) => key).join(';') : '')).join(';')
+  const ops = [
+    'input', 'scalar', 'const', 'index', 'neg', 'abs', 'sqrt', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tanh', 'erf', 'floor', 'ceil',
+    'round', 'not', 'isNaN', 'add', 'sub', 'mul', 'div', 'pow', 'max', 'min', 'and', 'or', 'xor', 'shl', 'shr', 'eq', 'ne', 'lt', 'le', 'gt',
+    'ge', 'select', 'fma', 'cast',
+  ]
+  expect(ops.filter((op) => !keys.includes(`${op}:`))).toEqual([])
+})
+
+describe('a backend with one mistake fails', () => {
+  /** The reference, except that kernels are changed before they run. */
+  const broken = (change: (kernel: Kernel) => Kernel): Backend => {
+    const backend = createReferenceBackend()
+    return { ...backend, run: (kernel, buffers, scalars) => backend.run(change(kernel), buffers, scalars) }
+  }
+  const some = (prefix: string) => cases.filter(({ name }) => name.startsWith(prefix))
+
+  test('that ignores where an output begins', async () => {
+    const forgetful = broken((kernel) =>
+      kernel.kind === 'map' ? { ...kernel, outputs: kernel.outputs.map((output) => ({ ...output, offset: 0 })) } : kernel,
+    )
+    expect(await failuresOf(forgetful, some('map/layout/offsets'))).toHaveLength(12)
+  })
+  test('that leaves out the last element', async () => {
+    const short = broken((kernel) =>
+      kernel.kind === 'map' && kernel.shape.length === 1 ? { ...kernel, shape: [Math.max(0, (kernel.shape[0] ?? 0) - 1)] } : kernel,
+    )
+    // Only the empty tail has nothing to leave out.
+    expect(await failuresOf(short, some('map/size/tail ['))).toHaveLength(34)
+  })
+  test('that takes the smallest for the largest', async () => {
+    const turned = broken((kernel) => (kernel.kind === 'reduce' && kernel.combine === 'max' ? { ...kernel, combine: 'min' } : kernel))
+    expect(await failuresOf(turned, some('reduce/max of ties'))).not.toEqual([])
+  })
+  test('that leaves out one term of a product of matrices', async () => {
+    const short = broken((kernel) => (kernel.kind === 'matmul' ? { ...kernel, k: Math.max(0, kernel.k - 1) } : kernel))
+    const products = cases.filter(({ kernel, tolerance }) => kernel.kind === 'matmul' && kernel.k > 0 && kernel.m * kernel.n > 30 && tolerance.kind === 'equal')
+    expect(products.length).toBeGreaterThan(150)
+    expect(await failuresOf(short, products)).toHaveLength(products.length)
+  })
+  test('that transposes nothing', async () => {
+    const flat = broken((kernel) =>
+      kernel.kind === 'matmul' ? { ...kernel, b: { ...kernel.b, strides: [...kernel.b.strides.slice(0, -2), kernel.n, 1] } } : kernel,
+    )
+    expect(await failuresOf(flat, some('matmul/bᵀ [33,65]'))).toHaveLength(1)
+  })
+  test('that rounds a function badly', async () => {
+    const coarse = createReferenceBackend()
+    const backend: Backend = {
+      ...coarse,
+      // The sixth-lowest bit of every element read: 32 ulp.
+      read: async (buffer, byteOffset, byteLength) => {
+        const bytes = await coarse.read(buffer, byteOffset, byteLength)
+        for (let i = 0; i < bytes.length; i += 4) bytes[i] = (bytes[i] ?? 0) ^ 32
+        return bytes
+      },
+    }
+    expect((await failuresOf(backend, some('map/exp f32'))).filter((line) => line.includes('(32 ulp)'))).toHaveLength(1)
+  })
+  test('that ignores bad indices, or writes before it finds them', async () => {
+    const backend = createReferenceBackend()
+    const careless: Backend = { ...backend, run: () => {} }
+    const bad = cases.filter(({ mustThrow }) => mustThrow)
+    expect(bad).toHaveLength(18)
+    expect((await failuresOf(careless, bad)).filter((line) => line.includes('did not throw'))).toHaveLength(18)
+    const hasty: Backend = {
+      ...backend,
+      run: (kernel: Kernel, buffers: readonly DeviceBuffer[], scalars: readonly number[]) => {
+        const output = buffers.at(-1)
+        if (output) backend.write(output, 0, new Uint8Array(Math.min(4, output.byteLength)))
+        backend.run(kernel, buffers, scalars)
+      },
+    }
+    const wrote = (await failuresOf(hasty, bad)).filter((line) => line.includes('wrote before it threw'))
+    // The output of a scatterAdd into an empty axis has no element to write.
+    expect(wrote).toHaveLength(17)
+  })
+  test('that loses memory', async () => {
+    const backend = createReferenceBackend()
+    const leaking: Backend = { ...backend, free: () => {} }
+    const failures = await failuresOf(leaking, [])
+    expect(failures.map((line) => line.split(':')[0])).toEqual(['memory/what is freed is no longer used', 'memory/freed memory is used again'])
+  })
+})
