@@ -17,7 +17,7 @@ export async function train(flags: TrainFlags, host: Host): Promise<number> {
   const { epochs, batch, seed, limit, lr, decay } = flags
   const options = { epochs, batch, seed, limit, lr, decay }
   const directory = makeRunDirectory(flags.out)
-  const run = new TrainRun(options, directory, flags.json === true, host)
+  const run = new TrainRun(flags, options, directory, host)
   const stopListening = host.onInterrupt((exitCode) => run.interrupt(exitCode))
   try {
     await run.finish(await job.train(digits, options, run))
@@ -29,7 +29,6 @@ export async function train(flags: TrainFlags, host: Host): Promise<number> {
   } finally {
     run.close()
     stopListening()
-    if (flags.out === undefined) removeIfEmpty(directory)
   }
 }
 
@@ -37,7 +36,7 @@ export async function train(flags: TrainFlags, host: Host): Promise<number> {
 class TrainRun implements JobListener {
   readonly #options: MnistOptions
   readonly #directory: string
-  readonly #json: boolean
+  readonly #flags: TrainFlags
   readonly #host: Host
   /** Where text for people goes: with `--json`, stdout belongs to the machine. */
   readonly #people: Output
@@ -48,12 +47,12 @@ class TrainRun implements JobListener {
   #started: { readonly start: StartEvent; readonly files: RunFiles; readonly progress: Progress } | undefined
   #done = 0
 
-  constructor(options: MnistOptions, directory: string, json: boolean, host: Host) {
+  constructor(flags: TrainFlags, options: MnistOptions, directory: string, host: Host) {
+    this.#flags = flags
     this.#options = options
     this.#directory = directory
-    this.#json = json
     this.#host = host
-    this.#people = json ? host.stderr : host.stdout
+    this.#people = flags.json ? host.stderr : host.stdout
     this.#style = styleFor(this.#people, host.env)
   }
 
@@ -98,13 +97,14 @@ class TrainRun implements JobListener {
       ...(lag === undefined ? [] : [lag]),
       ...savedLines(files),
     )
-    if (this.#json) this.#host.stdout.write(`${JSON.stringify(summary(this.#options, result, files))}\n`)
+    if (this.#flags.json) this.#host.stdout.write(`${JSON.stringify(summary(this.#options, result, files))}\n`)
   }
 
   /** The first time asks the job to end after the step under way, the second time ends the process. */
   interrupt(exitCode: number): void {
     this.#started?.progress.clear()
     if (this.signal.aborted) {
+      this.close()
       this.#host.exit(exitCode)
       return
     }
@@ -124,8 +124,10 @@ class TrainRun implements JobListener {
     return this.#exitCode
   }
 
+  /** Leaves the screen and the disk tidy, however the run ended. */
   close(): void {
     this.#started?.progress.clear()
+    if (this.#flags.out === undefined) removeIfEmpty(this.#directory)
   }
 
   #say(...lines: readonly string[]): void {
