@@ -1,4 +1,4 @@
-import type { Shape } from '../shapes/dim.js'
+import { type Shape, sameShape, showShape } from '../shapes/dim.js'
 import type { DType, FloatDType } from '../shapes/dtype.js'
 import { DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
 import { type Expr, input, nodes, scalar, substitute } from '../kernels/expr.js'
@@ -20,24 +20,35 @@ export interface OpDefinition {
   readonly vjp: readonly (ExprVjp | null)[]
   /** Accepted dtypes: `float` (default), `number` (also i32, u32), or `any`. */
   readonly dtypes?: 'float' | 'number' | 'any'
+  /** The first argument is a bool tensor, whatever the dtype of the others, as in `where`. */
+  readonly condition?: boolean
 }
 
-/** `(x: S) → S` on floats. */
-export type Unary = <S extends Shape, D extends FloatDType, T extends Tape = never>(
+/** The dtypes that can be computed with: all but bool. */
+export type NumberDType = Exclude<DType, 'bool'>
+
+/** `(x: S) → S`. */
+export type Unary<D0 extends DType = FloatDType> = <S extends Shape, D extends D0, T extends Tape = never>(
   x: Tensor<S, D, T>,
 ) => Tensor<S, D, T>
 
 /** `(a: S, b: S) → S`; either side may be a number. */
-export type Binary = <S extends Shape, D extends DType, T extends Tape = never, T2 extends Tape = never>(
-  a: Tensor<S, D, T> | number,
-  b: Tensor<NoInfer<S>, NoInfer<D>, T2> | number,
-) => Tensor<S, D, T | T2>
+export interface Binary<D0 extends DType = FloatDType> {
+  <S extends Shape, D extends D0, T extends Tape = never>(a: number, b: Tensor<S, D, T>): Tensor<S, D, T>
+  <S extends Shape, D extends D0, T extends Tape = never, T2 extends Tape = never>(
+    a: Tensor<S, D, T>,
+    b: Tensor<NoInfer<S>, NoInfer<D>, T2> | number,
+  ): Tensor<S, D, T | T2>
+}
 
 /** `(a: S, b: S) → S` of bool; either side may be a number. Never taped. */
-export type Comparison = <S extends Shape, D extends DType>(
-  a: Tensor<S, D, never> | Tensor<S, D, Tape> | number,
-  b: Tensor<NoInfer<S>, NoInfer<D>, never> | Tensor<NoInfer<S>, NoInfer<D>, Tape> | number,
-) => Tensor<S, 'bool'>
+export interface Comparison {
+  <S extends Shape, D extends DType, T extends Tape = never>(a: number, b: Tensor<S, D, T>): Tensor<S, 'bool'>
+  <S extends Shape, D extends DType, T extends Tape = never, T2 extends Tape = never>(
+    a: Tensor<S, D, T>,
+    b: Tensor<NoInfer<S>, NoInfer<D>, T2> | number,
+  ): Tensor<S, 'bool'>
+}
 
 interface Lowered {
   readonly forward: Expr
@@ -71,24 +82,27 @@ type Argument = TensorRecord | number
 
 function applyElementwise(definition: OpDefinition, args: readonly Argument[], cache: Map<string, Lowered>): TensorRecord {
   const { name } = definition
+  const dtype = requireAlike(definition, args)
   const tensors = args.filter((arg) => typeof arg !== 'number')
-  const first = requireAlike(definition, tensors)
   const numbers = args.filter((arg) => typeof arg === 'number')
   const key = args.map((arg) => (typeof arg === 'number' ? '#' : arg.dtype)).join()
   let exprs = cache.get(key)
-  if (!exprs) cache.set(key, (exprs = lower(definition, args, first.dtype)))
+  if (!exprs) cache.set(key, (exprs = lower(definition, args, dtype)))
   const { forward, vjps } = exprs
-  const output = mapTensors(forward, tensors, numbers)
-  if (forward.dtype !== 'f32' && forward.dtype !== 'f64') return output
+  const [head, ...rest] = tensors
+  if (!head) throw noTensor(name)
+  const output = mapTensors(forward, [head, ...rest], numbers)
+  if (!isFloat(forward.dtype)) return output
   const gradients = vjps.map((vjp) => vjp && ((dy: Value) => gradient(vjp, recordOf(dy), tensors, output, numbers)))
   return record(name, output, tensors, gradients)
 }
 
-/** Where the gradient is `dy` itself, nothing runs. */
-const gradient = (vjp: Expr, dy: TensorRecord, args: readonly TensorRecord[], y: TensorRecord, numbers: number[]) =>
-  typed<Value>(vjp.op === 'input' && vjp.value === 0 ? dy : mapTensors(vjp, [dy, ...args, y], numbers))
+const isFloat = (dtype: DType): dtype is FloatDType => dtype === 'f32' || dtype === 'f64'
 
-/** The definition with each argument's kind and dtype filled in. */
+const gradient = (vjp: Expr, dy: TensorRecord, args: readonly TensorRecord[], y: TensorRecord, numbers: number[]) =>
+  typed<Value>(mapTensors(vjp, [dy, ...args, y], numbers))
+
+/** The definition with each argument's kind and dtype filled in; `dtype` is that of the numbers. */
 function lower({ forward, vjp }: OpDefinition, args: readonly Argument[], dtype: DType): Lowered {
   let inputs = 0
   let scalars = 0
@@ -100,30 +114,52 @@ function lower({ forward, vjp }: OpDefinition, args: readonly Argument[], dtype:
     leaf.op === 'input' ? input(leaf.value + 1, leaf.dtype) : leaf,
   )
   const y = input(inputs + 1, result.dtype)
-  const vjps = args.flatMap((arg, i) => (typeof arg === 'number' ? [] : [vjp[i]?.(dy, [first, second, third], y)]))
+  const vjps = args.flatMap((arg, i) => {
+    if (typeof arg === 'number') return []
+    return isFloat(arg.dtype) ? vjp[i]?.(dy, [first, second, third], y) : undefined
+  })
   return { forward: result, vjps }
 }
 
-function requireAlike({ name, dtypes = 'float' }: OpDefinition, tensors: readonly TensorRecord[]): TensorRecord {
-  const first = tensors.find((t) => t.dtype !== 'bool') ?? tensors[0]
-  if (!first) throw new ShapeError(`${name}: needs at least one tensor, got only numbers.`, { op: name })
-  const floating = first.dtype === 'f32' || first.dtype === 'f64'
-  if ((dtypes === 'float' && !floating) || (dtypes === 'number' && first.dtype === 'bool'))
-    throw new DTypeError(`${name}: is not defined for ${first.dtype}; convert with .to('f32').`, { op: name })
-  for (const other of tensors) requirePair(name, first, other)
-  return first
+/** The dtype that the arguments share, which numbers take on too. */
+function requireAlike({ name, dtypes = 'float', condition = false }: OpDefinition, args: readonly Argument[]): DType {
+  const [head, ...tail] = args
+  if (condition && (head === undefined || typeof head === 'number' || head.dtype !== 'bool')) {
+    const got = typeof head === 'object' ? head.dtype : 'a number'
+    throw new DTypeError(`${name}: the condition must be a bool tensor, got ${got}; compare first, as in x.gt(0).`, { op: name })
+  }
+  const values = condition ? tail : args
+  const [first, ...others] = values.filter((arg) => typeof arg !== 'number')
+  const shaped = typeof head === 'object' ? head : first
+  if (!shaped) throw noTensor(name)
+  const dtype = first?.dtype ?? 'f32'
+  if ((dtypes === 'float' && !isFloat(dtype)) || (dtypes === 'number' && dtype === 'bool'))
+    throw new DTypeError(`${name}: is not defined for ${dtype}; convert with .to('f32').`, { op: name })
+  if (first) requirePair(name, shaped, first)
+  for (const other of others) {
+    requirePair(name, shaped, other)
+    if (other.dtype === dtype) continue
+    throw new DTypeError(`${name}: dtypes ${dtype} and ${other.dtype} differ; convert one with .to('${dtype}').`, { op: name })
+  }
+  for (const value of values) if (typeof value === 'number') requireFitting(name, value, dtype)
+  return dtype
+}
+
+const noTensor = (op: string) => new ShapeError(`${op}: needs at least one tensor, got only numbers.`, { op })
+
+/** An integer tensor would round a fraction silently. */
+function requireFitting(op: string, value: number, dtype: DType): void {
+  const fits = isFloat(dtype) || (dtype === 'bool' ? value === 0 || value === 1 : Number.isInteger(value) || Math.abs(value) === Infinity)
+  if (!fits) throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with .to('f32').`, { op })
 }
 
 function requirePair(op: string, a: TensorRecord, b: TensorRecord): void {
   if (a === b) return
-  const shapes = [a.shape, b.shape]
-  if (a.shape.length !== b.shape.length || a.shape.some((size, axis) => size !== b.shape[axis]))
-    throw new ShapeError(
-      `${op}: shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}] differ; stretch one with .broadcastTo().`,
-      { op, shapes },
-    )
-  if (a.dtype !== b.dtype && b.dtype !== 'bool')
-    throw new DTypeError(`${op}: dtypes ${a.dtype} and ${b.dtype} differ; convert one with .to('${a.dtype}').`, { op })
+  if (!sameShape(a.shape, b.shape)) {
+    const shapes = [a.shape, b.shape]
+    const message = `${op}: shapes ${showShape(a.shape)} and ${showShape(b.shape)} differ; stretch one with .broadcastTo().`
+    throw new ShapeError(message, { op, shapes })
+  }
   requireDevice(op, a, b)
 }
 
@@ -135,10 +171,22 @@ export function requireDevice(op: string, a: TensorRecord, b: TensorRecord): voi
 }
 
 /** Runs `expr` over tensors of one shape (slot i = tensors[i]; unused ones are not touched) into a new tensor. */
-export function mapTensors(expr: Expr, tensors: readonly TensorRecord[], scalars: readonly number[] = []): TensorRecord {
-  const shapeOf = tensors[0]
-  if (!shapeOf) throw new ShapeError('map: needs at least one tensor.')
-  const output = emptyTensor(shapeOf.device, expr.dtype, shapeOf.shape)
+export function mapTensors(
+  expr: Expr,
+  tensors: readonly [TensorRecord, ...TensorRecord[]],
+  scalars: readonly number[] = [],
+): TensorRecord {
+  const [{ device, shape }] = tensors
+  return mapInto(emptyTensor(device, expr.dtype, shape), expr, tensors, scalars)
+}
+
+/** The same into an existing tensor, which may be a view and may be one of `tensors`. Returns it. */
+export function mapInto(
+  output: TensorRecord,
+  expr: Expr,
+  tensors: readonly TensorRecord[],
+  scalars: readonly number[] = [],
+): TensorRecord {
   const { used, compact } = compacted(expr)
   const operands = used.map((slot) => tensors[slot]).filter((t) => t !== undefined)
   const kernel: MapKernel = {
@@ -154,8 +202,8 @@ export function mapTensors(expr: Expr, tensors: readonly TensorRecord[], scalars
 
 const compactions = new WeakMap<Expr, { used: readonly number[]; compact: Expr }>()
 
-/** The expression with its input slots renumbered to those it reads. */
-function compacted(expr: Expr): { used: readonly number[]; compact: Expr } {
+/** The expression with its input slots renumbered to those it reads, so that no kernel touches what it does not need. */
+export function compacted(expr: Expr): { used: readonly number[]; compact: Expr } {
   const known = compactions.get(expr)
   if (known) return known
   const slots = nodes([expr]).flatMap((node) => (node.op === 'input' ? [node.value] : []))

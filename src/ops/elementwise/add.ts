@@ -1,4 +1,4 @@
-import { type Binary, defineOp } from '../define.js'
+import { type Binary, defineOp, type NumberDType } from '../define.js'
 
 /**
  * Elementwise sum: `y = a + b`; either side may be a number.
@@ -8,7 +8,7 @@ import { type Binary, defineOp } from '../define.js'
  * Torch: `a + b`, without implicit broadcasting.
  * @example add(tensor([1, 2]), tensor([3, 4])) // [4, 6]
  */
-export const add = defineOp<Binary>({
+export const add = defineOp<Binary<NumberDType>>({
   name: 'add',
   dtypes: 'number',
   forward: (a, b) => a.add(b),

@@ -1,4 +1,4 @@
-import { type Binary, defineOp } from '../define.js'
+import { type Binary, defineOp, type NumberDType } from '../define.js'
 
 /**
  * Elementwise product: `y = a · b`; either side may be a number.
@@ -8,7 +8,7 @@ import { type Binary, defineOp } from '../define.js'
  * Torch: `a * b`, without implicit broadcasting.
  * @example mul(tensor([1, 2]), 3) // [3, 6]
  */
-export const mul = defineOp<Binary>({
+export const mul = defineOp<Binary<NumberDType>>({
   name: 'mul',
   dtypes: 'number',
   forward: (a, b) => a.mul(b),

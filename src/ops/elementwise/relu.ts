@@ -1,4 +1,4 @@
-import { defineOp, type Unary } from '../define.js'
+import { defineOp, type NumberDType, type Unary } from '../define.js'
 
 /**
  * Rectifier: `y = max(x, 0)`; NaN stays NaN.
@@ -7,8 +7,9 @@ import { defineOp, type Unary } from '../define.js'
  * Torch: `F.relu(x)`.
  * @example relu(tensor([-1, 2])) // [0, 2]
  */
-export const relu = defineOp<Unary>({
+export const relu = defineOp<Unary<NumberDType>>({
   name: 'relu',
+  dtypes: 'number',
   forward: (x) => x.max(0),
   vjp: [(dy, [x]) => x.gt(0).select(dy, 0)],
 })

@@ -1,9 +1,13 @@
 import { contiguousStrides } from '../../shapes/strides.js'
 import { input } from '../../kernels/expr.js'
 import type { TensorRecord } from '../../tensor/record.js'
-import { mapTensors } from '../define.js'
+import { mapInto, mapTensors } from '../define.js'
+import { forDType } from '../expressions.js'
+import { filled } from '../fill.js'
 
-/** Layout changes without a tape: what movement ops and gradients are made of. None of them copies, but `packed`. */
+const copy = forDType((dtype) => input(0, dtype))
+
+/** Layout changes without a tape: what movement ops and gradients are made of. Only those that say so copy. */
 
 /** The axes in another order. */
 export function transposed(x: TensorRecord, axes: readonly number[]): TensorRecord {
@@ -18,7 +22,7 @@ export function matrixTransposed(x: TensorRecord): TensorRecord {
 
 /** The same elements row-major without gaps: `x` itself, or a copy. */
 export function packed(x: TensorRecord): TensorRecord {
-  return x.contiguous ? x : mapTensors(input(0, x.dtype), [x])
+  return x.contiguous ? x : mapTensors(copy(x.dtype), [x])
 }
 
 /** Another shape with the same number of elements; copies only when the layout asks for it. */
@@ -31,4 +35,35 @@ export function repeated(x: TensorRecord, shape: readonly number[], axes: readon
   let next = 0
   const strides = shape.map((_, axis) => (axes.includes(axis) ? 0 : (x.strides[next++] ?? 0)))
   return x.view({ shape, strides })
+}
+
+/** The part of `x` that starts at `starts` and has `shape`. */
+export function cut(x: TensorRecord, starts: readonly number[], shape: readonly number[]): TensorRecord {
+  const offset = starts.reduce((sum, start, axis) => sum + start * (x.strides[axis] ?? 0), x.offset)
+  return x.view({ shape, offset: shape.includes(0) ? x.offset : offset })
+}
+
+/** The part of one axis from `start` on that has `size` elements. */
+export function cutAxis(x: TensorRecord, axis: number, start: number, size: number): TensorRecord {
+  const starts = x.shape.map((_, i) => (i === axis ? start : 0))
+  return cut(x, starts, x.shape.map((all, i) => (i === axis ? size : all)))
+}
+
+/** Without an axis, at one index of it. */
+export function picked(x: TensorRecord, axis: number, index: number): TensorRecord {
+  const others = (_: number, i: number) => i !== axis
+  const offset = x.offset + index * (x.strides[axis] ?? 0)
+  return x.view({ shape: x.shape.filter(others), strides: x.strides.filter(others), offset })
+}
+
+/** Copies `x` into `target`, a view of the same shape. */
+export function copyInto(target: TensorRecord, x: TensorRecord): void {
+  mapInto(target, copy(x.dtype), [x])
+}
+
+/** A copy of `x` from `starts` on in a larger shape that holds `value` elsewhere. */
+export function padded(x: TensorRecord, starts: readonly number[], shape: readonly number[], value = 0): TensorRecord {
+  const output = filled(x.device, x.dtype, shape, value)
+  copyInto(cut(output, starts, x.shape), x)
+  return output
 }
