@@ -1,0 +1,264 @@
+import type { Kernel } from '../../kernels/kernel.js'
+import type { Backend, Buffer, MemoryStats } from '../../tensor/backend.js'
+import type { DType } from '../../tensor/dtype.js'
+import { DeviceError, OptionError, ShapeError } from '../../tensor/errors.js'
+import type { Target } from './generated.js'
+import { type Entry, type KernelFunction, type Launch, maxThreads, type Prepared, scratch } from './launch.js'
+import { bitsOf } from './lowering.js'
+import { DeviceMemory, readable } from './memory.js'
+import { chooseMode, type Mode, type ModeName, type WideSwitch } from './modes.js'
+import { extents, kernelKey, prepare } from './prepare.js'
+import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
+
+export interface WasmBackendOptions {
+  /** `256` switches an experimental flag of the whole process (Node 24+ on x64 only). Default: the fastest other one. */
+  readonly mode?: ModeName
+  /** How many threads compute. Default: all cores in Node, 1 in browsers. */
+  readonly threads?: number
+  /** Most memory to take. Default: 4 GiB. */
+  readonly maxBytes?: number
+}
+
+/** What the surroundings add to the core: threads, and the switch for 256-bit vectors. */
+export interface Host {
+  /** Absent where shared memory is: one thread then. */
+  readonly threadPool?: ThreadPoolFactory
+  readonly cores: number
+  readonly enableWide: WideSwitch
+}
+
+/** Addresses below this belong to the backend: 0 to 4 KiB words of the thread pool, then argument blocks. */
+const reservedBytes = 64 * 1024
+const controlAddress = 256
+const blockAddress = 4096
+/** Work in ns from which other threads are asked to help: when they are awake, and when they sleep. */
+const shareAwake = 5_000
+const shareAsleep = 40_000
+const mostPrepared = 4096
+/** Larger scratch memory is given back at once. */
+const keptScratch = 16 << 20
+
+class WasmBuffer implements Buffer {
+  freed = false
+  constructor(readonly owner: WasmBackend, readonly address: number, readonly byteLength: number) {}
+}
+
+interface Ready extends Prepared {
+  readonly extents: readonly number[]
+}
+
+/** Runs kernels as WebAssembly. Made by `createWasmBackend` of the Node or the browser half. */
+export class WasmBackend implements Backend {
+  readonly name = 'wasm'
+  readonly mode: Mode
+  readonly #memory: DeviceMemory
+  readonly #target: Target
+  readonly #pool: ThreadPool | undefined
+  readonly #asked: number
+  /** By descriptor, then by its structure: ops make descriptors anew at each call. */
+  readonly #known = new WeakMap<Kernel, Ready>()
+  readonly #prepared = new Map<string, Ready>()
+  readonly #instances = new Map<WebAssembly.Module, WebAssembly.Instance>()
+  /** Kernel functions by entry id. */
+  readonly #functions: (KernelFunction | undefined)[] = []
+  #scratchAddress = 0
+  #scratchSize = 0
+  #closed = false
+
+  constructor(options: WasmBackendOptions, host: Host) {
+    const threads = options.threads ?? host.cores
+    if (!Number.isInteger(threads) || threads < 1) {
+      throw new OptionError(`threads is ${threads}, expected a whole number from 1. Leave it out to use every core.`)
+    }
+    this.mode = chooseMode(options.mode, host.enableWide)
+    this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
+    const shared = this.#asked > 1
+    this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
+    this.#target = { mode: this.mode, shared, maximumPages: this.#memory.maximumPages }
+    this.#pool = shared ? host.threadPool?.(this.#memory.wasm, this.#asked, controlAddress) : undefined
+  }
+
+  get description(): string {
+    const vectors = { 256: '256-bit', fma: '128-bit with fused multiply-add', plain: '128-bit' }[this.mode.name]
+    return `WebAssembly, ${vectors} vectors, ${this.#asked} ${this.#asked === 1 ? 'thread' : 'threads'}`
+  }
+
+  /** f32, i32, u32 and bool; f64 is the reference device's. */
+  supports(dtype: DType): boolean {
+    return dtype !== 'f64'
+  }
+
+  allocate(byteLength: number): Buffer {
+    this.#checkOpen()
+    return new WasmBuffer(this, this.#memory.allocate(byteLength), byteLength)
+  }
+
+  free(buffer: Buffer): void {
+    const own = this.#own(buffer)
+    if (own.freed) return
+    own.freed = true
+    this.#memory.free(own.address)
+  }
+
+  run(kernel: Kernel, buffers: readonly Buffer[], scalars: readonly number[]): void {
+    const ready = this.#known.get(kernel) ?? this.#prepare(kernel)
+    this.#checkOpen()
+    const addresses = this.#addresses(ready, kernel, buffers)
+    const scratchBytes = ready.scratchBytes(this.#asked)
+    if (scratchBytes > this.#scratchSize) this.#growScratch(scratchBytes)
+    const { launches, check } = ready
+    for (let i = 0; i < launches.length; i++) {
+      const launch = launches[i]
+      if (launch) this.#launch(launch, addresses, scalars, i === 0 ? check : undefined)
+    }
+    if (this.#scratchSize > keptScratch) this.#dropScratch()
+  }
+
+  write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void {
+    const own = this.#own(buffer)
+    this.#checkRange(own, byteOffset, bytes.byteLength)
+    this.#memory.bytes.set(bytes, own.address + byteOffset)
+  }
+
+  /** A copy in memory of its own, never shared. */
+  readSync(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array {
+    const own = this.#own(buffer)
+    this.#checkRange(own, byteOffset, byteLength)
+    const copy = new Uint8Array(byteLength)
+    copy.set(this.#memory.bytes.subarray(own.address + byteOffset, own.address + byteOffset + byteLength))
+    return copy
+  }
+
+  async read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    return this.readSync(buffer, byteOffset, byteLength)
+  }
+
+  memory(): MemoryStats {
+    const stats = this.#memory.stats()
+    return { ...stats, used: stats.used - this.#scratchSize }
+  }
+
+  /** Waits until the other threads have started; how many then compute. Otherwise they start with the first large kernel. */
+  startThreads(milliseconds = 5000): number {
+    this.#pool?.start()
+    this.#pool?.ready(milliseconds)
+    return this.#pool?.threads ?? 1
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#functions.length = 0
+    this.#instances.clear()
+    this.#prepared.clear()
+    await this.#pool?.close()
+  }
+
+  #prepare(kernel: Kernel): Ready {
+    const key = kernelKey(kernel)
+    let ready = this.#prepared.get(key)
+    if (!ready) {
+      ready = { ...prepare(kernel, this.#target), extents: extents(kernel) }
+      if (this.#prepared.size >= mostPrepared) {
+        for (const oldest of this.#prepared.keys()) {
+          this.#prepared.delete(oldest)
+          break
+        }
+      }
+      this.#prepared.set(key, ready)
+    }
+    this.#known.set(kernel, ready)
+    return ready
+  }
+
+  #addresses(ready: Ready, kernel: Kernel, buffers: readonly Buffer[]): number[] {
+    const needs = ready.extents
+    if (buffers.length < needs.length) {
+      throw new ShapeError(`${kernel.kind} needs ${needs.length} buffers, got ${buffers.length}: bind one for each operand.`, { op: kernel.kind })
+    }
+    const addresses: number[] = []
+    for (let i = 0; i < buffers.length; i++) {
+      const buffer = buffers[i]
+      const need = needs[i] ?? 0
+      if (!(buffer instanceof WasmBuffer) || buffer.owner !== this) throw foreign()
+      if (buffer.freed) throw new DeviceError(`${kernel.kind}: buffer ${i} was freed. Keep tensors alive while kernels use them.`, { op: kernel.kind })
+      if (buffer.byteLength < need) {
+        throw new ShapeError(
+          `${kernel.kind}: operand ${i} reaches byte ${need}, but its buffer has ${buffer.byteLength}. Bind a larger one or correct the layout.`,
+          { op: kernel.kind },
+        )
+      }
+      addresses.push(buffer.address)
+    }
+    return addresses
+  }
+
+  #launch(launch: Launch, addresses: readonly number[], scalars: readonly number[], check: Prepared['check']): void {
+    const { block, entry } = launch
+    const large = blockAddress + block.byteLength > reservedBytes
+    const address = large ? this.#memory.allocate(block.byteLength) : blockAddress
+    const at = address >>> 2
+    const words = this.#memory.words
+    words.set(block, at)
+    for (const { word, operand, bytes } of launch.pointers) {
+      words[at + word] = (operand === scratch ? this.#scratchAddress : (addresses[operand] ?? 0)) + bytes
+    }
+    for (const { word, slot, dtype } of launch.scalars) {
+      const value = scalars[slot]
+      if (value === undefined) throw new ShapeError(`the kernel reads scalar ${slot}, got ${scalars.length} scalars: pass them all.`)
+      words[at + word] = bitsOf(value, dtype)
+    }
+    const run = this.#functions[entry.id] ?? this.#instantiate(entry)
+    const pool = this.#pool
+    if (pool && launch.nanoseconds > shareAwake && this.#helped(pool, launch.nanoseconds)) pool.run(entry, run, address, launch.nanoseconds)
+    else run(address, 0, 1)
+    check?.(this.#memory.words, at)
+    if (large) this.#memory.free(address)
+  }
+
+  #helped(pool: ThreadPool, nanoseconds: number): boolean {
+    if (pool.threads > 1) return !pool.asleep || nanoseconds > shareAsleep
+    if (nanoseconds > shareAsleep) pool.start()
+    return false
+  }
+
+  #instantiate(entry: Entry): KernelFunction {
+    let instance = this.#instances.get(entry.module)
+    if (!instance) {
+      instance = new WebAssembly.Instance(entry.module, { env: { memory: this.#memory.wasm } })
+      this.#instances.set(entry.module, instance)
+    }
+    const run = instance.exports[entry.name] as KernelFunction
+    this.#functions[entry.id] = run
+    return run
+  }
+
+  #growScratch(bytes: number): void {
+    this.#dropScratch()
+    const size = Math.max(reservedBytes, Math.ceil(bytes / 64) * 64)
+    this.#scratchAddress = this.#memory.allocate(size)
+    this.#scratchSize = size
+  }
+
+  #dropScratch(): void {
+    if (this.#scratchSize > 0) this.#memory.free(this.#scratchAddress)
+    this.#scratchSize = 0
+  }
+
+  #own(buffer: Buffer): WasmBuffer {
+    if (!(buffer instanceof WasmBuffer) || buffer.owner !== this) throw foreign()
+    return buffer
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new DeviceError('This wasm device was closed. Create another one.')
+  }
+
+  #checkRange({ byteLength, freed }: WasmBuffer, from: number, length: number): void {
+    this.#checkOpen()
+    if (freed) throw new DeviceError('This buffer was freed. Read tensors before releasing them.')
+    if (from >= 0 && length >= 0 && from + length <= byteLength) return
+    throw new ShapeError(`bytes ${from} to ${from + length} were asked of a buffer of ${readable(byteLength)}. Stay inside it.`)
+  }
+}
+
+const foreign = () => new DeviceError('A buffer belongs to another device. Move the tensor to this device first.')

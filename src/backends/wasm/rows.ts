@@ -1,0 +1,167 @@
+/**
+ * The inner loop of generated kernels: expressions over one row of `count` elements. Four vectors (or two, when the
+ * expression needs many registers) per round: all loads of an operand, computation stage by stage, then stores in
+ * neighbouring pairs, which is the shape V8 fuses to 256 bits; then single vectors. The last one to three elements
+ * are computed as a full vector too, so a value never depends on where in the row it stands.
+ */
+import type { DType } from '../../tensor/dtype.js'
+import { type FunctionBuilder, i32, type I32, i32x4, type Local, select, type V128, v128 } from './assembler.js'
+import { fromMemory, lanes, type LeafReader, type Lowering, toMemory } from './lowering.js'
+
+/** How an operand moves along the row: to its neighbour, not at all, or by a stride known when it runs. */
+export type Step = 'unit' | 'same' | 'strided'
+export const stepOf = (stride: number): Step => (stride === 1 ? 'unit' : stride === 0 ? 'same' : 'strided')
+
+export interface Slot {
+  readonly dtype: DType
+  readonly step: Step
+}
+
+/** Structure of slots as text, part of the key of generated code. */
+export const slotsKey = (slots: readonly Slot[]): string => slots.map(s => s.dtype + s.step[0] + s.step[1]).join()
+
+/** What happens to computed vectors: `count` is given for the last one, of which only that many lanes are real. */
+export type Sink = (results: readonly (readonly V128[])[], count: Local<'i32'> | undefined) => void
+
+export interface RowOperand extends Slot {
+  /** Where the operand is; advanced by the row. */
+  readonly at: Local<'i32'>
+  /** Lane offsets in bytes: 1, 2, 3 and 4 strides. Only of strided operands. */
+  readonly offsets: readonly Local<'i32'>[]
+}
+
+export function rowOperand(fn: FunctionBuilder, slot: Slot): RowOperand {
+  return { ...slot, at: fn.local('i32'), offsets: slot.step === 'strided' ? [1, 2, 3, 4].map(() => fn.local('i32')) : [] }
+}
+
+/** Sets the stride of a strided operand, in bytes. Needed before every row. */
+export function setStride(fn: FunctionBuilder, { offsets: [one, two, three, four] }: RowOperand, bytes: I32): void {
+  if (!one || !two || !three || !four) return
+  fn.set(one, bytes)
+  fn.set(two, one.shl(1))
+  fn.set(three, two.add(one))
+  fn.set(four, one.shl(2))
+}
+
+export interface Row {
+  readonly fn: FunctionBuilder
+  readonly lowering: Lowering
+  readonly inputs: readonly RowOperand[]
+  /** Positions the sink advances through; empty for reductions. */
+  readonly outputs: readonly RowOperand[]
+  /** Elements left; counted down to 0. */
+  readonly count: Local<'i32'>
+  /** Row-major position of the next element. */
+  readonly position: Local<'i32'>
+  readonly usesPosition: boolean
+}
+
+/** Four elements of an operand, `w` vectors ahead. */
+function read(operand: RowOperand, w: number): V128 {
+  const { at, step, offsets } = operand
+  const [one, two, three, four] = offsets
+  if (step === 'unit') return v128.load(at, w * 16)
+  if (step === 'same' || !one || !two || !three || !four) return v128.load32_splat(at)
+  const from = at.add(w === 0 ? 0 : four.mul(w))
+  const x = v128.load32_zero(from)
+  return v128.load32_lane(from.add(three), v128.load32_lane(from.add(two), v128.load32_lane(from.add(one), x, 1), 2), 3)
+}
+
+/** Writes vectors to an output, the last one as far as `count` says. */
+export function write(fn: FunctionBuilder, operand: RowOperand, vectors: readonly V128[], count: Local<'i32'> | undefined): void {
+  const { at, step, offsets, dtype } = operand
+  const [one, two, three, four] = offsets
+  const storeLanes = (from: I32, x: V128) => {
+    const lane = (k: number) => fn.storeLane(from.add(k === 0 ? 0 : step === 'unit' ? k * 4 : (offsets[k - 1] ?? 0)), x, k)
+    lane(0)
+    if (!count) for (const k of [1, 2, 3]) lane(k)
+    else {
+      fn.if(count.gt(1), () => {
+        lane(1)
+        fn.if(count.gt(2), () => lane(2))
+      })
+    }
+  }
+  const words = vectors.map(x => toMemory(x, dtype))
+  if (step === 'unit' && !count) words.forEach((x, w) => fn.store(at, x, w * 16))
+  else if (step === 'unit' || (one && two && three && four)) {
+    words.forEach((x, w) => {
+      const kept = fn.let(x)
+      storeLanes(w === 0 || !four ? at : fn.let(at.add(four.mul(w))), kept)
+    })
+  } else for (const x of words) fn.storeLane(at, x, 0)
+}
+
+/** Reads the leaves of expressions at the operands' places. What does not move along the row can be given as `repeated`. */
+export function leafReader({ inputs, position }: Pick<Row, 'inputs' | 'position'>, repeated: readonly (V128 | undefined)[] = []): LeafReader {
+  return (e, w) => {
+    if (e.op === 'index') return i32x4.add(i32x4.splat(position), i32x4.constants(w * 4, w * 4 + 1, w * 4 + 2, w * 4 + 3))
+    const operand = inputs[e.value]
+    return repeated[e.value] ?? (operand ? fromMemory(read(operand, w), operand.dtype) : i32x4.const(0))
+  }
+}
+
+/** Operands that stay where they are along the row, read once. */
+export function readRepeated({ fn, inputs }: Pick<Row, 'fn' | 'inputs'>): readonly (V128 | undefined)[] {
+  return inputs.map(o => (o.step === 'same' ? fn.let(fromMemory(v128.load32_splat(o.at), o.dtype)) : undefined))
+}
+
+/**
+ * Walks the row in groups of `width` vectors, then in single ones; `body` gets the group's width, and the number of
+ * elements left when that may be less than a vector.
+ */
+export function emitGroups(row: Row, width: number, body: (width: number, count: Local<'i32'> | undefined) => void): void {
+  const { fn, inputs, count, position, usesPosition } = row
+  const advance = (vectors: number) => {
+    for (const o of [...inputs, ...row.outputs]) {
+      if (o.step === 'unit') fn.inc(o.at, vectors * 16)
+      else if (o.offsets[3]) fn.inc(o.at, vectors === 1 ? o.offsets[3] : o.offsets[3].mul(vectors))
+    }
+    if (usesPosition) fn.inc(position, vectors * lanes)
+    fn.inc(count, -vectors * lanes)
+  }
+  fn.while(count.ge(width * lanes), () => {
+    body(width, undefined)
+    advance(width)
+  })
+  const strided = inputs.filter(o => o.step === 'strided')
+  fn.while(count.gt(0), () => {
+    // Lanes past the end repeat the first one: a stride could lead out of the memory.
+    if (strided.length > 0) {
+      fn.if(count.lt(lanes), () => {
+        for (const o of strided) {
+          o.offsets.slice(0, 3).forEach((offset, k) => fn.set(offset, select(count.gt(k + 1), offset, i32.const(0))))
+        }
+      })
+    }
+    body(1, count)
+    advance(1)
+  })
+}
+
+/** Emits the elementwise loops over one row. */
+export function emitRow(row: Row, sink: Sink): void {
+  const { fn, lowering } = row
+  const leaf = leafReader(row, readRepeated(row))
+  emitGroups(row, lowering.width, (width, count) => {
+    const results = lowering.evaluate(width, leaf)
+    if (!count) sink(results, undefined)
+    else {
+      const kept = results.map(list => list.map(x => ('index' in x ? x : fn.let(x))))
+      fn.if(count.ge(lanes), () => sink(kept, undefined), () => sink(kept, count))
+    }
+    lowering.done(results.flat())
+  })
+}
+
+/** The share of `thread`: from `lo` to `hi` of `units`, spread as evenly as possible. */
+export function emitShare(
+  fn: FunctionBuilder, units: I32, thread: Local<'i32'>, threads: Local<'i32'>,
+): { readonly lo: Local<'i32'>; readonly hi: Local<'i32'> } {
+  const each = fn.let(units.divU(threads))
+  const rest = fn.let(units.remU(threads))
+  const least = (a: I32, b: I32): I32 => select(a.lt(b), a, b)
+  const lo = fn.let(each.mul(thread).add(least(thread, rest)))
+  const hi = fn.let(lo.add(each).add(thread.lt(rest)))
+  return { lo, hi }
+}

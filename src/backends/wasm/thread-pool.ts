@@ -1,0 +1,23 @@
+import type { Entry, KernelFunction } from './launch.js'
+
+/** Other threads that run kernels together with the calling one. The core knows only this face of them. */
+export interface ThreadPool {
+  /** Threads that take part now, the calling one included; 1 until the others have checked in. */
+  readonly threads: number
+  /** Whether the others are asleep, so that waking them takes some 20 µs. */
+  readonly asleep: boolean
+  /** Starts the others in the background, once. */
+  start(): void
+  /** Waits until all have checked in; whether they have. */
+  ready(milliseconds: number): boolean
+  /**
+   * Runs the kernel on all threads, `own` being the calling thread's instance of it.
+   *
+   * @throws DeviceError when a thread died or failed; from then on there is one thread
+   */
+  run(entry: Entry, own: KernelFunction, params: number, nanoseconds: number): void
+  close(): Promise<void>
+}
+
+/** Makes a pool of `threads` threads on this memory; words from `control` on are its own. */
+export type ThreadPoolFactory = (memory: WebAssembly.Memory, threads: number, control: number) => ThreadPool
