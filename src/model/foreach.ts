@@ -1,6 +1,7 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Expr } from '../kernels/expr.js'
 import type { Part } from '../kernels/kernel.js'
+import type { Scalars } from '../tensor/recorder.js'
 import type { TensorRecord } from '../tensor/record.js'
 
 /** What one stretch of a whole-model pass reads and writes: contiguous tensors of one size. */
@@ -13,7 +14,7 @@ export interface Stretch {
  * Runs `exprs` over many tensors in one pass: slot i of an expression is `reads[i]`, expression j goes to
  * `writes[j]`, which may be one of the reads. All stretches have the same dtypes. Counts as a write in place.
  */
-export function foreachTensors(exprs: readonly Expr[], stretches: readonly Stretch[], scalars: readonly number[]): void {
+export function foreachTensors(exprs: readonly Expr[], stretches: readonly Stretch[], scalars: Scalars): void {
   const first = stretches[0]
   const device = first?.reads[0]?.device
   if (!first || !device) return

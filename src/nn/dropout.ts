@@ -1,4 +1,4 @@
-import { dropout as dropoutOp } from '../ops/elementwise/dropout.js'
+import { dropout as dropoutOp } from '../ops/norm/dropout.js'
 import type { Value } from '../ops/record.js'
 import { OptionError } from '../shapes/errors.js'
 import { recordOf, typed } from '../tensor/record.js'
@@ -13,7 +13,7 @@ class DropoutLayer extends Printed {
     if (!(p >= 0 && p <= 1)) throw new OptionError(`dropout: p is a probability in [0, 1], got ${p}.`, { op: 'dropout' })
   }
   forward(x: unknown): unknown {
-    return isTraining(x) ? dropoutOp(typed<Value>(recordOf(x)), { p: this.p }) : x
+    return isTraining(x) ? dropoutOp(typed<Value>(recordOf(x)), { p: this.p, training: true }) : x
   }
   describe(): string {
     return `dropout(${this.p})`

@@ -247,5 +247,5 @@ function random(
   { dtype = 'f32', device = defaultDevice() }: CreateOptions<FloatDType>,
 ): TensorRecord {
   checkShape(op, shape)
-  return mapInto(emptyTensor(device, dtype, shape), exprs[dtype], [], [...device.generator.next(), ...scalars])
+  return mapInto(emptyTensor(device, dtype, shape), exprs[dtype], [], device.hostScalars(() => [...device.generator.next(), ...scalars]))
 }

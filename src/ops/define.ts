@@ -3,6 +3,7 @@ import type { DType, FloatDType } from '../shapes/dtype.js'
 import { DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
 import { type Expr, input, nodes, scalar, substitute } from '../kernels/expr.js'
 import type { MapKernel } from '../kernels/kernel.js'
+import type { Scalars } from '../tensor/recorder.js'
 import { describe, emptyTensor, recordOf, type TensorRecord, typed } from '../tensor/record.js'
 import type { Tape, Tensor } from '../tensor/tensor.js'
 import { record, type Value } from './record.js'
@@ -174,7 +175,7 @@ export function requireDevice(op: string, a: TensorRecord, b: TensorRecord): voi
 export function mapTensors(
   expr: Expr,
   tensors: readonly [TensorRecord, ...TensorRecord[]],
-  scalars: readonly number[] = [],
+  scalars: Scalars = [],
 ): TensorRecord {
   const [{ device, shape }] = tensors
   return mapInto(emptyTensor(device, expr.dtype, shape), expr, tensors, scalars)
@@ -185,7 +186,7 @@ export function mapInto(
   output: TensorRecord,
   expr: Expr,
   tensors: readonly TensorRecord[],
-  scalars: readonly number[] = [],
+  scalars: Scalars = [],
 ): TensorRecord {
   const { used, compact } = compacted(expr)
   const operands = used.map((slot) => tensors[slot]).filter((t) => t !== undefined)

@@ -2,6 +2,7 @@ import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { type ModelTensor, trainableOf } from '../model/walk.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
+import { defaultDevice } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import type { Gradients } from '../tensor/tensor.js'
@@ -113,17 +114,23 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       const remedy = 'use them in the loss, or take them out of training with freeze(model, path)'
       throw new GradientError(`${this.name}.step: ${what} no gradient; ${remedy}. Nothing was changed.`, { op: this.name })
     }
-    const scalars = this.#definition.scalars({ ...this.options, lr: this.lr }, this.steps + 1)
+    const device = slots[0]?.entry.tensor.device ?? defaultDevice()
+    const names = Object.keys(this.#scalars()) as Scalars[]
+    const scalars = device.hostScalars(() => Object.values<number>(this.#scalars()))
     for (const [dtype, group] of groupByDType(slots)) {
-      const exprs = this.#lower(dtype, Object.keys(scalars) as Scalars[])
       const stretches = group.map(({ entry, state }) => {
         const gradient = map.find(entry.tensor)
         return { reads: [entry.tensor, ...(gradient ? [gradient] : []), ...state], writes: [entry.tensor, ...state] }
       })
-      foreachTensors(exprs, stretches, Object.values<number>(scalars))
+      foreachTensors(this.#lower(dtype, names), stretches, scalars)
     }
-    this.steps++
+    device.onHost(() => this.steps++)
     map.dispose(`${this.name}.step() has used them`)
+  }
+
+  /** The numbers of the next step. */
+  #scalars(): Readonly<Record<Scalars, number>> {
+    return this.#definition.scalars({ ...this.options, lr: this.lr }, this.steps + 1)
   }
 
   /** Makes the state of parameters met for the first time, one kind after another, each laid out as the parameters. */

@@ -59,6 +59,11 @@ export class DisposedError extends DfdtError {
   readonly code = 'DISPOSED'
 }
 
+/** Something inside `compile` cannot become part of a program: reading a value, making a model. */
+export class CaptureError extends DfdtError {
+  readonly code = 'CAPTURE'
+}
+
 /** A file or buffer is not what it claims to be; `offset` says where, `path` which file. */
 export class FormatError extends DfdtError {
   readonly code = 'FORMAT'

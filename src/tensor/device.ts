@@ -1,8 +1,9 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Kernel } from '../kernels/kernel.js'
-import { DeviceError, DTypeError } from '../shapes/errors.js'
+import { CaptureError, DeviceError, DTypeError } from '../shapes/errors.js'
 import type { Backend, Buffer, MemoryStats } from './backend.js'
 import { Generator } from './generator.js'
+import { HostScalars, type Recorder, type Scalars } from './recorder.js'
 import { type Block, Storage } from './storage.js'
 
 const alignment = 64
@@ -12,6 +13,8 @@ const align = (bytes: number) => Math.ceil(bytes / alignment) * alignment
 /** A backend with what belongs to it: a random generator and the arena that parameters are laid out in. */
 export class Device {
   readonly generator = new Generator()
+  /** While a function is captured: who takes what would otherwise run now. */
+  recorder: Recorder | undefined
   #arena: { buffer: Buffer; used: number; live: number } | undefined
 
   constructor(readonly backend: Backend) {}
@@ -27,6 +30,7 @@ export class Device {
   }
 
   allocate(byteLength: number): Storage {
+    if (this.recorder) return new Storage(this, byteLength)
     return new Storage(this, byteLength, this.block(byteLength))
   }
 
@@ -35,6 +39,8 @@ export class Device {
    * stretch of memory and a whole-model pass is one stream.
    */
   allocateParameter(byteLength: number): Storage {
+    if (this.recorder)
+      throw new CaptureError('compile: models, parameters and optimizers are made outside the compiled function; it would make new ones in every step.')
     const size = align(byteLength)
     if (!this.#arena || this.#arena.used + size > this.#arena.buffer.byteLength) {
       const buffer = this.backend.allocate(Math.max(arenaChunk, size))
@@ -52,8 +58,28 @@ export class Device {
     return new Storage(this, byteLength, { buffer: arena.buffer, byteOffset, release })
   }
 
-  run(kernel: Kernel, storages: readonly Storage[], scalars: readonly number[] = []): void {
-    this.backend.run(kernel, storages.map(bufferOf), scalars)
+  run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars = []): void {
+    if (this.recorder) this.recorder.run(kernel, storages, scalars)
+    else this.backend.run(kernel, storages.map(bufferOf), scalars instanceof HostScalars ? scalars.values : scalars)
+  }
+
+  /** Numbers that the host works out anew before every run: random keys, learning rates. */
+  hostScalars(compute: () => readonly number[]): HostScalars {
+    const scalars = new HostScalars(compute)
+    this.onHost(() => scalars.refresh())
+    return scalars
+  }
+
+  /** What the host does in every run, before the kernels: counting steps. Now, or with each run of a captured program. */
+  onHost(effect: () => void): void {
+    if (this.recorder) this.recorder.onHost(effect)
+    else effect()
+  }
+
+  /** Memory for a constant that a captured function made; the program keeps it. */
+  constantBlock(storage: Storage): Block {
+    this.recorder?.keep(storage)
+    return this.block(storage.byteLength)
   }
 
   requireDType(op: string, dtype: DType): void {

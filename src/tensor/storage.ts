@@ -1,5 +1,5 @@
 import type { DType } from '../shapes/dtype.js'
-import { DisposedError } from '../shapes/errors.js'
+import { CaptureError, DisposedError } from '../shapes/errors.js'
 import { type Buffer, bytesPerElement } from './backend.js'
 import type { Device } from './device.js'
 
@@ -21,13 +21,21 @@ export class Storage {
   #block: Block | undefined
   /** Set when the numbers have moved to the host: see `spill`. */
   #host: Uint8Array | undefined
+  #captured: boolean
 
+  /** Without a block the storage stands for memory that a captured program will have: see `Recorder`. */
   constructor(
     readonly device: Device,
     readonly byteLength: number,
-    block: Block,
+    block?: Block,
   ) {
     this.#block = block
+    this.#captured = block === undefined
+  }
+
+  /** True while this stands for memory of a program that is being captured. */
+  get captured(): boolean {
+    return this.#captured
   }
 
   /** True when exactly one tensor uses the storage, so that it may be overwritten by its last reader. */
@@ -36,6 +44,10 @@ export class Storage {
   }
 
   get block(): Block {
+    if (this.#captured) {
+      const remedy = 'return the tensor from the compiled function and read it outside, or use where(), and update(…, { if })'
+      throw new CaptureError(`compile: a value cannot be read while the function is captured, it has none yet; ${remedy}.`)
+    }
     if (this.#block === undefined) {
       if (this.#host === undefined) throw new DisposedError('This memory was released: its tensor was disposed.')
       this.#block = this.device.block(this.byteLength)
@@ -45,8 +57,9 @@ export class Storage {
     return this.#block
   }
 
-  /** First element of the storage, counted from the start of its buffer. */
+  /** First element of the storage, counted from the start of its buffer; 0 while captured. */
   elementOffset(dtype: DType): number {
+    if (this.#captured) return 0
     return this.block.byteOffset / bytesPerElement[dtype]
   }
 
@@ -63,6 +76,11 @@ export class Storage {
   }
 
   write(byteOffset: number, bytes: Uint8Array): void {
+    if (this.#captured) {
+      // Numbers of the host that meet a capture are constants of the program.
+      this.#block = this.device.constantBlock(this)
+      this.#captured = false
+    }
     const { buffer, byteOffset: start } = this.block
     this.device.backend.write(buffer, start + byteOffset, bytes)
     this.version++
@@ -87,7 +105,7 @@ export class Storage {
    * Where the device cannot block, nothing happens.
    */
   spill(): void {
-    if (!this.#block) return
+    if (!this.#block || this.#captured) return
     const bytes = this.device.backend.readSync?.(this.#block.buffer, this.#block.byteOffset, this.byteLength)
     if (!bytes) return
     this.#host = bytes

@@ -1,3 +1,4 @@
+import type { CHILDREN } from '../../model/module.js'
 import type { Box, Shape, Show, ShowDim } from '../../shapes/dim.js'
 import type { FloatDType, IntDType } from '../../shapes/dtype.js'
 import type { Flatten as FlattenShape } from '../../shapes/flatten.js'
@@ -69,6 +70,7 @@ export type LinearFactory = <
 /** A layer that changes values only: the output has the type of the input. */
 export interface Elementwise<out N extends string = string> extends Fn {
   readonly name: N
+  readonly [CHILDREN]: []
   readonly [OUT]: this[IN]
   forward<S extends Shape, D extends FloatDType, T extends Tape>(x: Tensor<S, D, T>): Tensor<S, D, T>
 }

@@ -49,7 +49,8 @@ function dropoutRecord(x: TensorRecord, { p = 0.5, training = x.tape === 'taped'
     throw new OptionError(`dropout: p is a probability from 0 to 1, got ${p}; 0.1 drops a tenth.`, { op: 'dropout' })
   }
   if (!training || p === 0) return x
-  const scalars = [...x.device.generator.next(), p, 1 / (1 - p)]
+  const { device } = x
+  const scalars = device.hostScalars(() => [...device.generator.next(), p, 1 / (1 - p)])
   const masked = (values: TensorRecord) => mapTensors(exprs(x.dtype), [values], scalars)
   return operation(() => record('dropout', masked(x), [x], [(dy) => typed<Value>(masked(recordOf(dy)))]))
 }

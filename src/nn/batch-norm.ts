@@ -1,0 +1,103 @@
+import { type Expr, input, scalar } from '../kernels/expr.js'
+import { foreachTensors } from '../model/foreach.js'
+import { batchNormRecord, batchNormTrainingRecord } from '../ops/norm/batch-norm.js'
+import type { FloatDType } from '../shapes/dtype.js'
+import { showShape } from '../shapes/dim.js'
+import { OptionError, ShapeError } from '../shapes/errors.js'
+import { recordOf, type TensorRecord } from '../tensor/record.js'
+import { operation } from '../tensor/scope.js'
+import { isTraining } from './evaluating.js'
+import { constantState } from './initialize.js'
+import type { BatchNorm1dFactory } from './module.js'
+import { Printed } from './table.js'
+
+class BatchNorm1d extends Printed {
+  readonly weight: TensorRecord
+  readonly bias: TensorRecord
+  readonly running_mean: TensorRecord
+  readonly running_var: TensorRecord
+  readonly num_batches_tracked: TensorRecord
+
+  constructor(
+    features: number,
+    readonly eps: number,
+    readonly momentum: number,
+    dtype: FloatDType,
+  ) {
+    super()
+    const problem = !(eps >= 0)
+      ? `eps must be at least 0, got ${eps}`
+      : !(momentum >= 0 && momentum <= 1) && `momentum is the weight of the batch and must be in [0, 1], got ${momentum}`
+    if (problem) throw new OptionError(`batchNorm1d: ${problem}.`, { op: 'batchNorm1d' })
+    this.weight = constantState('parameter', [features], 1, dtype)
+    this.bias = constantState('parameter', [features], 0, dtype)
+    this.running_mean = constantState('buffer', [features], 0, dtype)
+    this.running_var = constantState('buffer', [features], 1, dtype)
+    this.num_batches_tracked = constantState('buffer', [], 0, 'i32')
+  }
+
+  forward(input: unknown): TensorRecord {
+    const x = recordOf(input)
+    const { weight, bias, running_mean: mean, running_var: variance, eps } = this
+    const features = weight.shape[0] ?? 0
+    if ((x.rank !== 2 && x.rank !== 3) || x.shape[1] !== features) {
+      const message = `batchNorm1d(${features}): got shape ${showShape(x.shape)}, needs [N, ${features}] or [N, ${features}, L].`
+      throw new ShapeError(message, { op: 'batchNorm1d', shapes: [x.shape] })
+    }
+    if (!isTraining(x)) return batchNormRecord(x, { mean, variance }, weight, bias, eps)
+    const count = x.size / features
+    if (count < 2) {
+      const remedy = 'train on larger batches, or normalise by the running statistics with inference(model)'
+      const message = `batchNorm1d(${features}): a variance needs two values a feature, got shape ${showShape(x.shape)}; ${remedy}.`
+      throw new ShapeError(message, { op: 'batchNorm1d', shapes: [x.shape] })
+    }
+    return operation(() => {
+      const batch = batchNormTrainingRecord(x, weight, bias, eps)
+      this.#follow(batch, count)
+      return batch.output
+    })
+  }
+
+  /** Moves the running statistics towards those of a batch, in place and on no tape. */
+  #follow(batch: { readonly mean: TensorRecord; readonly variance: TensorRecord }, count: number): void {
+    const { running_mean, running_var, num_batches_tracked: tracked, momentum } = this
+    const reads = [running_mean, batch.mean, running_var, batch.variance]
+    const scalars = [momentum, count / (count - 1)]
+    foreachTensors(followed(running_mean.dtype), [{ reads, writes: [running_mean, running_var] }], scalars)
+    foreachTensors([input(0, 'i32').add(1)], [{ reads: [tracked], writes: [tracked] }], [])
+  }
+
+  describe(): string {
+    return `batchNorm1d(${this.weight.shape[0]})`
+  }
+}
+
+const followed = (dtype: TensorRecord['dtype']): Expr[] => {
+  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype)) as [Expr, Expr, Expr, Expr]
+  const [momentum, unbiased] = [scalar(0, dtype), scalar(1, dtype)]
+  const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old)
+  return [towards(mean, batchMean), towards(variance, batchVariance.mul(unbiased))]
+}
+
+/**
+ * Normalises each feature over the batch: `y = (x − mean) / √(variance + eps) · weight + bias`. On a taped input mean
+ * and biased variance are those of the batch, and the running statistics follow:
+ * `running ← (1 − momentum) · running + momentum · batch`, with the unbiased variance; otherwise, and in
+ * `inference(model)`, the running statistics are used and kept.
+ *
+ * Shapes: `x: [N, C] or [N, C, L]` → the same; `weight, bias, running_mean, running_var: [C]`, `num_batches_tracked: []`.
+ * Init: weight 1, bias 0, running mean 0 and variance 1; eps 1e-5 and momentum 0.1 unless stated.
+ * Gradient: for x, weight and bias; through the batch's statistics, not through the running ones.
+ * Throws: `ShapeError` for another shape, and in training for one value a feature; `OptionError` for bad options.
+ * Torch: `nn.BatchNorm1d(C)`; the tape decides here instead of `train()` and `eval()`, the counter is i32 for its i64,
+ * and `momentum=None` (a plain average) is not there.
+ * Paper: Ioffe, Szegedy, "Batch normalization", 2015.
+ * @example sequential(linear(784, 128, { bias: false }), batchNorm1d(128), relu())
+ */
+export const batchNorm1d = ((features: number, options?: { eps?: number; momentum?: number; dtype?: FloatDType }) =>
+  new BatchNorm1d(
+    features,
+    options?.eps ?? 1e-5,
+    options?.momentum ?? 0.1,
+    options?.dtype ?? 'f32',
+  )) as unknown as BatchNorm1dFactory

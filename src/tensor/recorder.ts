@@ -1,0 +1,23 @@
+import type { Kernel } from '../kernels/kernel.js'
+import type { Storage } from './storage.js'
+
+/** Numbers for the `scalar` slots of a kernel that the host works out anew before every run, in f64. */
+export class HostScalars {
+  values: readonly number[] = []
+
+  constructor(readonly compute: () => readonly number[]) {}
+
+  refresh(): void {
+    this.values = this.compute()
+  }
+}
+
+export type Scalars = readonly number[] | HostScalars
+
+/** What takes the place of execution while a function is captured. */
+export interface Recorder {
+  run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void
+  onHost(effect: () => void): void
+  /** A storage whose contents are part of the program. */
+  keep(storage: Storage): void
+}
