@@ -1,5 +1,6 @@
-import { createWasmBackend, type WasmOptions } from '#wasm'
+import { createWasmBackend } from '#wasm'
 import { createReferenceBackend } from '../backends/reference/index.js'
+import type { WasmBackendOptions } from '../backends/wasm/backend.js'
 import { Device } from '../tensor/device.js'
 
 /**
@@ -8,7 +9,7 @@ import { Device } from '../tensor/device.js'
  * Throws: `DeviceError` when a mode is asked for that the engine cannot run.
  * @example setDefaultDevice(wasmDevice({ threads: 1 }))
  */
-export function wasmDevice(options: WasmOptions = {}): Device {
+export function wasmDevice(options: WasmBackendOptions = {}): Device {
   return new Device(createWasmBackend(options))
 }
 

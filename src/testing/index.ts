@@ -1,0 +1,2 @@
+export { AssertionError, assertClose, type CloseOptions, type NumberArray, ulpDistance } from './close.js'
+export { type ConformanceCase, type ConformanceResult, type ConformanceSummary, conformanceCases, runConformance } from './conformance.js'
