@@ -36,9 +36,19 @@ for (const mode of runnable) {
           for (const packA of [false, true]) {
             for (const packB of transposed.b ? [true] : [false, true]) {
               for (const blocks of [{}, { kBlock: 7 }, { kBlock: 16, mBlock: 12 }, { mBlock: 1, nBlock: 16 }, { kBlock: 3, nBlock: 32, mBlock: 30 }]) {
-                check({ m, n, k, transposed }, mode, { choices: { packA, packB, ...blocks } })
+                check({ m, n, k, transposed }, mode, { choices: { packA, packB, rowByRow: false, ...blocks } })
               }
             }
+          }
+        }
+      }
+    })
+
+    test('one row at a time, with b transposed on the way', () => {
+      for (const n of [1, 3, 4, 5, 7, 15, 16, 17, 33, 50]) {
+        for (const k of [1, 2, 3, 4, 5, 8, 23]) {
+          for (const [m, a] of [[1, false], [2, false], [2, true], [5, false]] as const) {
+            check({ m, n, k, transposed: { a, b: true }, padding: 1 }, mode, { choices: { rowByRow: true, packA: false, packB: false } })
           }
         }
       }

@@ -22,6 +22,8 @@ export interface MatmulPlan {
 export interface MatmulChoices {
   readonly packA: boolean
   readonly packB: boolean
+  /** Needs a B with contiguous columns and an output with contiguous rows. */
+  readonly rowByRow: boolean
   readonly kBlock: number
   readonly mBlock: number
   readonly nBlock: number
@@ -59,7 +61,7 @@ export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<Ma
   const tile = tiles[mode.name]
   const product = oriented(batchFolded(stepsOf(kernel)))
   const { m, n, k, a, b, output, batch } = product
-  const chosen = { ...choose(product, tile), ...choices }
+  const chosen = { ...choose(product, mode, tile), ...choices }
   const mBlock = roundUp(chosen.mBlock, tile.rows)
   const splitRows = m > n
   const units = Math.ceil(splitRows ? m / tile.rows : n / columnsOf(tile))
@@ -74,7 +76,7 @@ export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<Ma
   set({
     workBytes, m, n, k,
     aRow: a.row * 4, aColumn: a.column * 4, bRow: b.row * 4, bColumn: b.column * 4, outputRow: output.row * 4, outputColumn: output.column * 4,
-    packA: Number(chosen.packA), packB: Number(chosen.packB), kBlock: chosen.kBlock, mBlock, nBlock: chosen.nBlock,
+    packA: Number(chosen.packA), packB: Number(chosen.packB), rowByRow: Number(chosen.rowByRow), kBlock: chosen.kBlock, mBlock, nBlock: chosen.nBlock,
     splitRows: Number(splitRows), units, allUnits: m === 0 || n === 0 ? 0 : units * batches, axes: batch.length,
   })
   batch.forEach((size, i) => {
@@ -147,22 +149,25 @@ function oriented(p: Product): Product {
   return { ...whole, m: p.n, n: p.m, a: turned(unit.b), b: turned(unit.a), output: turned(unit.output), swapped: true }
 }
 
-function choose({ m, n, k, a, b }: Product, tile: Tile): MatmulChoices {
+function choose({ m, n, k, a, b, output }: Product, { name }: Mode, tile: Tile): MatmulChoices {
   const directA = a.column === 1 || a.row === 1
   const directB = b.column === 1
-  const work = m * n * k
-  const packB = !directB || (m >= 32 && work > 128 ** 3)
-  const packA = !directA || (m >= 192 && n >= 192 && k >= 64)
+  // Measured (see product.ts): a packed A is read faster in plain mode, and wherever its rows lie far apart.
+  const packsWell = name === 'plain' ? m >= 16 && n >= 64 : a.column === 1 ? m >= 192 && n >= 192 && k >= 64 : m >= 96 && n >= 128
+  const rowByRow = m <= 2 && b.row === 1 && !directB && output.column === 1
+  const packA = !rowByRow && (!directA || packsWell)
+  const packB = !rowByRow && (!directB || (m >= 32 && m * n * k > 128 ** 3))
   // Blocks of about 256 steps and 240 rows, of equal sizes; one row never comes back to the output.
-  const cut = (length: number, size: number) => Math.ceil(length / Math.max(1, Math.round(length / size)))
-  const kBlock = Math.max(1, m === 1 && !packB ? k : cut(k, 256))
-  return { packA, packB, kBlock, mBlock: roundUp(Math.max(1, cut(m, 240)), tile.rows), nBlock: 2048 }
+  const cut = (length: number, size: number) => Math.max(1, Math.ceil(length / Math.max(1, Math.round(length / size))))
+  return { packA, packB, rowByRow, kBlock: m === 1 && !packB ? Math.max(1, k) : cut(k, 256), mBlock: roundUp(cut(m, 240), tile.rows), nBlock: 2048 }
 }
 
-/** Floating-point operations per nanosecond of whole tiles, and what packing a number and a call cost. */
-const speed = { plain: 26, fma: 42, '256': 80 } as const
+/** Floating-point operations per nanosecond of whole tiles. */
+const speed = { plain: 35, fma: 45, '256': 85 } as const
+
 function nanosecondsOf({ m, n, k, b }: Product, tile: Tile, mode: Mode): number {
   const operations = 2 * m * roundUp(n, columnsOf(tile)) * k
-  const packing = b.column === 1 ? 0 : 0.3 * n * k
-  return 60 + operations / speed[mode.name] + packing
+  // Reading B costs as much as some rows of arithmetic, turning it round as much as twice that.
+  const reading = (b.column === 1 ? 0.1 : 0.2) * n * k
+  return 60 + operations / speed[mode.name] + reading
 }

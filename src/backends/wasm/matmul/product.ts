@@ -3,6 +3,7 @@ import { addClear, addCopyTile, type CopyTile } from './copy-tile.js'
 import { addMicroKernels, type MicroKernel, type MicroKernels } from './micro-kernels.js'
 import { addPacker, type Packer } from './pack.js'
 import { columnsOf, type Tile } from './tile.js'
+import { addTransposedRow } from './transposed-row.js'
 import { words, workspace } from './words.js'
 
 const signature = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const
@@ -29,6 +30,7 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
     copyTile: addCopyTile(module),
   }
   const clear = addClear(module)
+  const transposedRow = addTransposedRow(module, tile.fma)
   const f = module.function('matmulProduct', signature)
   const [params, work, a, b, output, m, n] = f.params
   const word = (name: keyof typeof words) => f.let(i32.load(params, words[name] * 4))
@@ -38,6 +40,15 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
     f.return()
   })
   const [aRow, aColumn, bRow, bColumn] = [word('aRow'), word('aColumn'), word('bRow'), word('bColumn')]
+  f.if(word('rowByRow'), () => {
+    f.while(m, () => {
+      f.call(transposedRow, [k, a, aColumn, b, bColumn, output, n])
+      f.inc(a, aRow)
+      f.inc(output, outputRow)
+      f.inc(m, -1)
+    })
+    f.return()
+  })
   const [packsA, packsB] = [word('packA'), word('packB')]
   const [kBlock, mBlock, nBlock] = [word('kBlock'), word('mBlock'), word('nBlock')]
   const packedA = f.let(work.add(workspace.packed))

@@ -26,9 +26,11 @@ export const words = {
   /** Tiles along the shared axis in one product, and in all of the batch. */
   units: 20,
   allUnits: 21,
+  /** 1: row by row, with B transposed in registers; nothing is packed then. */
+  rowByRow: 22,
   /** Batch axes, innermost last; four words for each. */
-  axes: 22,
-  firstAxis: 23,
+  axes: 23,
+  firstAxis: 24,
 } as const
 
 /** Words of one batch axis. */
