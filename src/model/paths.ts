@@ -34,37 +34,41 @@ type Entry<V, K extends string, P extends string, D> = V extends AnyParameter
     ? Items<V, `${P}${K}.`, D | `${P}${K}.*`>
     : V extends Module
       ? Entries<V, `${P}${K}.`, D | `${P}${K}.*`>
-      : V extends AnyBuffer ? { path: `${P}${K}`; value: V; role: 'buffer'; leaf: K; under: D } : never
+      : V extends AnyBuffer
+        ? { path: `${P}${K}`; value: V; role: 'buffer'; leaf: K; under: D }
+        : never
 
 /** Every tensor of a model by path, parameters and buffers. */
 export type State<M> = Entries<M> extends infer U extends Found ? { [E in U as E['path']]: E['value'] } : never
 
 /** The trainable tensors of a model by path: `{ '0.weight': Parameter<[512, 784]>, … }`. */
-export type Params<M> = Entries<M> extends infer U extends Found
-  ? { [E in U as E extends { role: 'parameter' } ? E['path'] : never]: E['value'] }
-  : never
+export type Params<M> =
+  Entries<M> extends infer U extends Found
+    ? { [E in U as E extends { role: 'parameter' } ? E['path'] : never]: E['value'] }
+    : never
 
 /** The tensors of a model that are saved but not trained, by path. */
-export type Buffers<M> = Entries<M> extends infer U extends Found
-  ? { [E in U as E extends { role: 'buffer' } ? E['path'] : never]: E['value'] }
-  : never
+export type Buffers<M> =
+  Entries<M> extends infer U extends Found
+    ? { [E in U as E extends { role: 'buffer' } ? E['path'] : never]: E['value'] }
+    : never
 
 /** The paths of the trainable tensors of a model. */
-export type ParamPath<M> = Entries<M> extends infer U
-  ? U extends { role: 'parameter'; path: infer P extends string } ? P : never
-  : never
+export type ParamPath<M> =
+  Entries<M> extends infer U ? (U extends { role: 'parameter'; path: infer P extends string } ? P : never) : never
 
 /** What selects tensors of a model: a full path, `encoder.*` (all below), `*.bias` (all of that name), `*` (all). */
-export type PathPattern<M> = Entries<M> extends infer U extends Found
-  ? U['path'] | U['under'] | `*.${U['leaf']}` | '*'
-  : never
+export type PathPattern<M> =
+  Entries<M> extends infer U extends Found ? U['path'] | U['under'] | `*.${U['leaf']}` | '*' : never
 
 /**
  * 0 when two models have the same tensors, with the same paths, shapes and dtypes, else a message (a union of messages
  * when several differ).
  */
 export type SameTree<A, B> = A extends B
-  ? B extends A ? 0 : SameState<State<A>, State<B>>
+  ? B extends A
+    ? 0
+    : SameState<State<A>, State<B>>
   : SameState<State<A>, State<B>>
 /** The messages are not aliases of their own: the compiler would print the alias instead of the sentence. */
 type SameState<A, B> = [keyof A] extends [keyof B]
@@ -72,7 +76,10 @@ type SameState<A, B> = [keyof A] extends [keyof B]
     ? [Differing<A, B>] extends [never]
       ? 0
       : {
-          [K in Differing<A, B>]: `${RoleOf<A[K & keyof A]>} "${K}" is ${ShowState<A[K & keyof A]>} in target but ${ShowState<B[K & keyof B]>} in source`
+          [K in Differing<
+            A,
+            B
+          >]: `${RoleOf<A[K & keyof A]>} "${K}" is ${ShowState<A[K & keyof A]>} in target but ${ShowState<B[K & keyof B]>} in source`
         }[Differing<A, B>]
     : { [K in Extra<B, A>]: `source has extra ${RoleOf<B[K & keyof B]>} "${K}"` }[Extra<B, A>]
   : { [K in Extra<A, B>]: `source has no ${RoleOf<A[K & keyof A]>} "${K}"` }[Extra<A, B>]

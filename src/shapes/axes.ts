@@ -56,18 +56,23 @@ export type Ax<S extends Shape> = AxesOfRank[S['length'] & number]
 export type Index<S extends Shape> = IndicesOfRank[S['length'] & number]
 
 /** The axis A of S counted from the front (distributes over unions), or a message. */
-export type Axis<S extends Shape, A> = A extends Index<S>
-  ? A
-  : A extends number
-    ? `${S['length']}${A}` extends infer K extends keyof FromTheEnd
-      ? FromTheEnd[K]
-      : number extends S['length'] ? number : `axis ${A} is out of range for shape ${Show<S>}`
-    : never
+export type Axis<S extends Shape, A> =
+  A extends Index<S>
+    ? A
+    : A extends number
+      ? `${S['length']}${A}` extends infer K extends keyof FromTheEnd
+        ? FromTheEnd[K]
+        : number extends S['length']
+          ? number
+          : `axis ${A} is out of range for shape ${Show<S>}`
+      : never
 
 /** S without the axes A, which count from the front. */
 export type Drop<S, A, I extends 0[] = [], O extends Shape = []> = S extends [infer H extends number, ...infer R]
   ? Drop<R, A, [...I, 0], I['length'] extends A ? O : [...O, H]>
-  : S extends [] ? O : number[]
+  : S extends []
+    ? O
+    : number[]
 
 /** S with the axis A, which counts from the front, replaced by the sizes V. */
 export type SetAt<S, A, V extends Shape, I extends 0[] = [], O extends Shape = []> = S extends [
@@ -75,7 +80,9 @@ export type SetAt<S, A, V extends Shape, I extends 0[] = [], O extends Shape = [
   ...infer R,
 ]
   ? SetAt<R, A, V, [...I, 0], I['length'] extends A ? [...O, ...V] : [...O, H]>
-  : S extends [] ? O : number[]
+  : S extends []
+    ? O
+    : number[]
 
 /**
  * The axis counted from the front, like the type `Axis`: `normalizeAxis([2, 3], -1)` is 1.
@@ -112,4 +119,3 @@ export function normalizeAxes(shape: Dims, axes?: number | Dims, op?: string): n
   })
   return normalized
 }
-

@@ -1,4 +1,4 @@
-import { type Box, type Dims, type Shape, type Show, showShape, type UnlessOpen } from './dim.js'
+import { type Box, type Dims, type Show, showShape, type UnlessOpen } from './dim.js'
 import { ShapeError } from './errors.js'
 
 /**
@@ -6,16 +6,25 @@ import { ShapeError } from './errors.js'
  * NumPy does; a dimension of size 1 is stretched, a missing one is added. A size that is `number` on either side is
  * checked at run time.
  */
-export type BroadcastTo<A, B> = Fits<A, B> extends true
-  ? B
-  : UnlessOpen<A, UnlessOpen<B, `cannot broadcast ${Show<A>} to ${Show<B>}`>> extends infer E
-    ? E extends string ? E : B
-    : never
+export type BroadcastTo<A, B> =
+  Fits<A, B> extends true
+    ? B
+    : UnlessOpen<A, UnlessOpen<B, `cannot broadcast ${Show<A>} to ${Show<B>}`>> extends infer E
+      ? E extends string
+        ? E
+        : B
+      : never
 type Fits<A, B> = A extends [...infer AR, infer P]
   ? B extends [...infer BR, infer Q]
-    ? Box<P> extends Box<Q> | Box<1> ? Fits<AR, BR> : Box<Q> extends Box<P> ? Fits<AR, BR> : false
+    ? Box<P> extends Box<Q> | Box<1>
+      ? Fits<AR, BR>
+      : Box<Q> extends Box<P>
+        ? Fits<AR, BR>
+        : false
     : false
-  : A extends [] ? true : false
+  : A extends []
+    ? true
+    : false
 
 /**
  * Checks that a tensor of shape `from` can be repeated to shape `to`, and returns `to`, like the type `BroadcastTo`.

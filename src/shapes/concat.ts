@@ -4,24 +4,29 @@ import { checkShape, type Dims, sameShape, type Shape, type Show, showShape } fr
 import { ShapeError } from './errors.js'
 
 /** The shape of A followed by B along the axis X, or a message: all other sizes are equal. */
-export type Concat<A extends Shape, B extends Shape, X> = Axis<A, X> extends infer N
-  ? N extends number
-    ? ConcatAt<A, B, N, Drop<A, N>, Drop<B, N>>
-    : N
-  : never
+export type Concat<A extends Shape, B extends Shape, X> =
+  Axis<A, X> extends infer N ? (N extends number ? ConcatAt<A, B, N, Drop<A, N>, Drop<B, N>> : N) : never
 type ConcatAt<A extends Shape, B extends Shape, N extends number, RA, RB> = [RA, RB] extends [RB, RA]
   ? SetAt<A, N, [Add<A[N], B[N]>]>
-  : number extends A['length'] | B['length'] ? number[] : `concat: ${Show<A>} and ${Show<B>} differ outside axis ${N}`
+  : number extends A['length'] | B['length']
+    ? number[]
+    : `concat: ${Show<A>} and ${Show<B>} differ outside axis ${N}`
 
 /** The shape of a list of tensors joined along the axis X, or a message. Ss is the tuple of their shapes. */
 export type ConcatAll<Ss, X, Acc = never> = Ss extends [infer S extends Shape, ...infer R]
   ? [Acc] extends [never]
     ? ConcatAll<R, X, S>
     : Acc extends Shape
-      ? Concat<Acc, S, X> extends infer C ? (C extends string ? C : ConcatAll<R, X, C>) : never
+      ? Concat<Acc, S, X> extends infer C
+        ? C extends string
+          ? C
+          : ConcatAll<R, X, C>
+        : never
       : never
   : Ss extends []
-    ? [Acc] extends [never] ? 'concat: no tensors given' : Acc
+    ? [Acc] extends [never]
+      ? 'concat: no tensors given'
+      : Acc
     : number[]
 
 interface NewAxes {
@@ -40,10 +45,16 @@ export type NewAx<S extends Shape> = NewAxes[S['length'] & number]
 /** The shape of N tensors of shape S stacked along a new axis X. */
 export type Stack<S extends Shape, N extends number, X extends number> = number extends S['length']
   ? number[]
-  : Axis<[...S, 0], X> extends infer I extends number ? Insert<S, I, N> : Extract<Axis<[...S, 0], X>, string>
+  : Axis<[...S, 0], X> extends infer I extends number
+    ? Insert<S, I, N>
+    : Extract<Axis<[...S, 0], X>, string>
 type Insert<S, I, N extends number, O extends Shape = []> = O['length'] extends I
-  ? S extends Shape ? [...O, N, ...S] : never
-  : S extends [infer H extends number, ...infer R] ? Insert<R, I, N, [...O, H]> : number[]
+  ? S extends Shape
+    ? [...O, N, ...S]
+    : never
+  : S extends [infer H extends number, ...infer R]
+    ? Insert<R, I, N, [...O, H]>
+    : number[]
 
 /**
  * The shape of tensors joined along `axis`, like the types `Concat` and `ConcatAll`.
@@ -59,7 +70,13 @@ export function concatShape(shapes: readonly Dims[], axis: number): number[] {
   let total = 0
   for (const shape of shapes) {
     const size = shape[at]
-    if (size === undefined || !sameShape(outside, shape.filter((_, i) => i !== at))) {
+    if (
+      size === undefined ||
+      !sameShape(
+        outside,
+        shape.filter((_, i) => i !== at),
+      )
+    ) {
       throw new ShapeError(
         `concat: ${showShape(first)} and ${showShape(shape)} differ outside axis ${at}; ` +
           'all other sizes must be equal: slice, pad or reshape first',

@@ -74,10 +74,10 @@ export function checkShape(op: string, shape: Dims): void {
   }
   for (const size of shape) {
     if (!Number.isSafeInteger(size) || size < 0) {
-      throw new ShapeError(
-        `${op}: ${size} in shape ${showShape(shape)} is not a size; sizes are integers from 0`,
-        { op, shapes: [shape] },
-      )
+      throw new ShapeError(`${op}: ${size} in shape ${showShape(shape)} is not a size; sizes are integers from 0`, {
+        op,
+        shapes: [shape],
+      })
     }
   }
 }

@@ -9,12 +9,20 @@ import { sizeOf } from './strides.js'
  */
 export type Flatten<S, A extends number = 1, O extends Shape = []> = O['length'] extends A
   ? S extends []
-    ? O extends [] ? [1] : O
-    : number extends A ? number[] : Product<S> extends infer P extends number ? [...O, P] : never
+    ? O extends []
+      ? [1]
+      : O
+    : number extends A
+      ? number[]
+      : Product<S> extends infer P extends number
+        ? [...O, P]
+        : never
   : S extends [infer H extends number, ...infer R]
     ? Flatten<R, A, [...O, H]>
     : S extends []
-      ? O extends [] ? [1] : `flatten: there is no dimension ${A} in ${Show<O>}`
+      ? O extends []
+        ? [1]
+        : `flatten: there is no dimension ${A} in ${Show<O>}`
       : number[]
 
 /**

@@ -2,9 +2,8 @@ import { type Axis, normalizeAxis, type SetAt } from './axes.js'
 import { checkShape, type Dims, type Shape } from './dim.js'
 
 /** S with the axis A replaced by the shape of the indices, or a message. */
-export type Gather<S extends Shape, A, SI extends Shape> = Axis<S, A> extends infer N
-  ? N extends string ? N : SetAt<S, N, SI>
-  : never
+export type Gather<S extends Shape, A, SI extends Shape> =
+  Axis<S, A> extends infer N ? (N extends string ? N : SetAt<S, N, SI>) : never
 
 /**
  * The shape with `axis` replaced by the shape of the indices, like the type `Gather`. A scalar index removes the axis,

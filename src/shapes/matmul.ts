@@ -1,4 +1,13 @@
-import { type Box, type Dims, sameShape, type Shape, type Show, type ShowDim, showShape, type UnlessOpen } from './dim.js'
+import {
+  type Box,
+  type Dims,
+  sameShape,
+  type Shape,
+  type Show,
+  type ShowDim,
+  showShape,
+  type UnlessOpen,
+} from './dim.js'
 import { ShapeError } from './errors.js'
 
 type Inner<A, B, K, K2> = `matmul: ${Show<A>} x ${Show<B>}: inner dimensions ${ShowDim<K>} and ${ShowDim<K2>} differ`
@@ -10,29 +19,43 @@ type Inner<A, B, K, K2> = `matmul: ${Show<A>} x ${Show<B>}: inner dimensions ${S
  */
 export type Matmul<A, B> = A extends [infer M extends number, infer K]
   ? B extends [infer K2, infer N extends number]
-    ? Box<K> extends Box<K2> ? [M, N] : Inner<A, B, K, K2>
+    ? Box<K> extends Box<K2>
+      ? [M, N]
+      : Inner<A, B, K, K2>
     : B extends [infer K2]
-      ? Box<K> extends Box<K2> ? [M] : Inner<A, B, K, K2>
+      ? Box<K> extends Box<K2>
+        ? [M]
+        : Inner<A, B, K, K2>
       : NoRule<A, B>
   : A extends [infer K]
     ? B extends [infer K2, infer N extends number]
-      ? Box<K> extends Box<K2> ? [N] : Inner<A, B, K, K2>
+      ? Box<K> extends Box<K2>
+        ? [N]
+        : Inner<A, B, K, K2>
       : B extends [infer K2]
-        ? Box<K> extends Box<K2> ? [] : Inner<A, B, K, K2>
+        ? Box<K> extends Box<K2>
+          ? []
+          : Inner<A, B, K, K2>
         : NoRule<A, B>
     : A extends [...infer L extends Shape, infer M extends number, infer K]
       ? B extends [infer K2, infer N extends number]
-        ? Box<K> extends Box<K2> ? [...L, M, N] : Inner<A, B, K, K2>
+        ? Box<K> extends Box<K2>
+          ? [...L, M, N]
+          : Inner<A, B, K, K2>
         : B extends [...infer L2, infer K2, infer N extends number]
           ? Box<K> extends Box<K2>
-            ? Box<L> extends Box<L2> ? [...L, M, N] : `matmul: batch dimensions ${Show<L>} and ${Show<L2>} differ`
+            ? Box<L> extends Box<L2>
+              ? [...L, M, N]
+              : `matmul: batch dimensions ${Show<L>} and ${Show<L2>} differ`
             : Inner<A, B, K, K2>
           : NoRule<A, B>
       : NoRule<A, B>
 type NoRule<A, B> = UnlessOpen<A, UnlessOpen<B, `matmul: ${Show<A>} x ${Show<B>}: ${Ranks<A, B>}`>>
 type Ranks<A, B> = A extends []
   ? 'the left operand is a scalar'
-  : B extends [] ? 'the right operand is a scalar' : 'the ranks do not fit'
+  : B extends []
+    ? 'the right operand is a scalar'
+    : 'the ranks do not fit'
 
 /**
  * The shape of a matrix product, like the type `Matmul`.
@@ -44,7 +67,7 @@ export function matmulShape(a: Dims, b: Dims): number[] {
   if (k === undefined) throw noRule(a, b, 'the left operand is a scalar', 'multiply by a scalar with mul')
   if (k2 === undefined) throw noRule(a, b, 'the right operand is a scalar', 'multiply by a scalar with mul')
   const batched = b.length > 2
-  if ((batched && a.length !== b.length) || (a.length > 2 && b.length === 1)) {
+  if (batched ? a.length < 3 : a.length > 2 && b.length === 1) {
     throw noRule(
       a,
       b,

@@ -7,18 +7,26 @@ export type Nested = number | boolean | readonly Nested[]
 
 /** The shape of a literal: `[[1, 2, 3], [4, 5, 6]]` has shape [2, 3]. */
 export type ShapeOf<A> = A extends readonly unknown[]
-  ? A extends readonly [infer H, ...unknown[]] ? [A['length'], ...ShapeOf<H>] : ShapeOfList<A>
+  ? A extends readonly [infer H, ...unknown[]]
+    ? [A['length'], ...ShapeOf<H>]
+    : ShapeOfList<A>
   : []
 /** Lists that are not tuples. Asking about all elements at once ends the recursion for `Nested` itself. */
 type ShapeOfList<A extends readonly unknown[]> = A extends readonly []
   ? [0]
   : [A[number]] extends [readonly unknown[]]
     ? [A['length'], ...ShapeOf<A[number]>]
-    : [A[number]] extends [number | boolean] ? [A['length']] : number[]
+    : [A[number]] extends [number | boolean]
+      ? [A['length']]
+      : number[]
 
 /** The dtype a literal gets when none is stated: bool when it holds booleans only, else f32. */
 export type DTypeOf<A> = A extends readonly (infer E)[]
-  ? [E] extends [never] ? 'f32' : [E] extends [readonly unknown[]] ? DTypeOf<E> : LeafDType<E>
+  ? [E] extends [never]
+    ? 'f32'
+    : [E] extends [readonly unknown[]]
+      ? DTypeOf<E>
+      : LeafDType<E>
   : LeafDType<A>
 type LeafDType<E> = [E] extends [boolean] ? 'bool' : 'f32'
 
@@ -26,15 +34,17 @@ type LeafDType<E> = [E] extends [boolean] ? 'bool' : 'f32'
 export type Rect<A> = A extends readonly unknown[]
   ? IsUnion<LengthOf<A[number]>> extends true
     ? 'tensor: rows have different lengths'
-    : [A[number]] extends [never] ? [] : [A[number]] extends [readonly unknown[]] ? Rect<A[number]> : []
+    : [A[number]] extends [never]
+      ? []
+      : [A[number]] extends [readonly unknown[]]
+        ? Rect<A[number]>
+        : []
   : []
 type LengthOf<A> = A extends readonly unknown[] ? A['length'] : -1
 type IsUnion<A, B = A> = [A] extends [never] ? false : A extends A ? ([B] extends [A] ? false : true) : never
 
 /** The nested arrays that `array()` returns for shape S with elements E. */
-export type NestedOf<S, E> = S extends [unknown, ...infer R]
-  ? NestedOf<R, E[]>
-  : S extends [] ? E : NestedArray<E>
+export type NestedOf<S, E> = S extends [unknown, ...infer R] ? NestedOf<R, E[]> : S extends [] ? E : NestedArray<E>
 /** Nested arrays of unknown depth. */
 export type NestedArray<E> = E | NestedArray<E>[]
 

@@ -17,7 +17,11 @@ export type Pad<S extends Shape, P extends Padding[], O extends Shape = [], S0 =
         : Pad<DR, PR, [...O, Add<Add<A, D>, B>], S0>
       : Pad<DR, PR, [...O, D], S0>
     : UnlessOpen<S, `pad: more paddings than dimensions in ${Show<S0>}`>
-  : P extends [] ? (S extends Shape ? [...O, ...S] : never) : number[]
+  : P extends []
+    ? S extends Shape
+      ? [...O, ...S]
+      : never
+    : number[]
 
 /**
  * The shape with `paddings` around its leading dimensions, like the type `Pad`.

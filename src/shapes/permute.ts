@@ -5,7 +5,9 @@ import { ShapeError } from './errors.js'
 /** The sizes of S in the order of the axes P, which count from the front, or a message. */
 export type Permute<S extends Shape, P extends Shape> = P['length'] extends S['length']
   ? [Exclude<Index<S>, P[number]>] extends [never]
-    ? number extends S['length'] ? number[] : { -readonly [K in keyof P]: SizeAt<S, P[K]> }
+    ? number extends S['length']
+      ? number[]
+      : { -readonly [K in keyof P]: SizeAt<S, P[K]> }
     : UnlessOpen<S, `permute: axes ${Show<P>} are not a permutation for shape ${Show<S>}`>
   : UnlessOpen<P, `permute: ${P['length']} axes given for shape ${Show<S>}`>
 type SizeAt<S, I> = I extends keyof S ? (S[I] extends infer N extends number ? N : never) : never

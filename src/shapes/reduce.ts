@@ -4,7 +4,9 @@ import type { Dims, Shape } from './dim.js'
 /** S without the axes A (one, or a list); a scalar when A is never, which is how "no axes given" arrives. */
 export type Reduce<S extends Shape, A> = [A] extends [never]
   ? []
-  : A extends readonly number[] ? ReduceAt<S, Axis<S, A[number]>> : ReduceAt<S, Axis<S, A>>
+  : A extends readonly number[]
+    ? ReduceAt<S, Axis<S, A[number]>>
+    : ReduceAt<S, Axis<S, A>>
 type ReduceAt<S, N> = [N] extends [number] ? Drop<S, N> : Extract<N, string>
 
 /**

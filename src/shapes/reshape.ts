@@ -8,7 +8,9 @@ import { sizeOf } from './strides.js'
  * also named ones, are cancelled first; what is then not known at compile time is checked at run time.
  */
 export type Reshape<S, N extends Shape> = -1 extends N[number]
-  ? Without<N, -1> extends infer R extends Shape ? Infer<S, N, R, Product<R>> : never
+  ? Without<N, -1> extends infer R extends Shape
+    ? Infer<S, N, R, Product<R>>
+    : never
   : Cancel<S, N> extends [infer A, infer B]
     ? Product<A> extends infer PA
       ? Product<B> extends infer PB
@@ -36,12 +38,16 @@ type Infer<S, N extends Shape, R extends Shape, Q> = R['length'] extends N['leng
     : `reshape: ${Show<N>} has more than one -1`
 type Cancel<A, B> = A extends [infer H, ...infer R]
   ? B extends [infer H2, ...infer R2]
-    ? [H, H2] extends [H2, H] ? Cancel<R, R2> : [A, B]
+    ? [H, H2] extends [H2, H]
+      ? Cancel<R, R2>
+      : [A, B]
     : [A, B]
   : [A, B]
 type Without<N, X, O extends Shape = []> = N extends [infer H extends number, ...infer R]
   ? Without<R, X, H extends X ? O : [...O, H]>
-  : N extends [] ? O : number[]
+  : N extends []
+    ? O
+    : number[]
 type Fill<N, V> = { -readonly [K in keyof N]: N[K] extends -1 ? V : N[K] }
 
 /**

@@ -5,7 +5,9 @@ import type { Dims, Shape } from './dim.js'
 export type Leading<S extends Shape, A> = Axis<S, A> extends infer N ? LeadingAt<S, N> : never
 type LeadingAt<S, N, O extends Shape = []> = O['length'] extends N
   ? O
-  : S extends [infer H extends number, ...infer R] ? LeadingAt<R, N, [...O, H]> : number[]
+  : S extends [infer H extends number, ...infer R]
+    ? LeadingAt<R, N, [...O, H]>
+    : number[]
 
 /**
  * The dimensions before `axis`, like the type `Leading`.

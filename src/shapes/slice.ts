@@ -20,7 +20,11 @@ export type Slice<S, R extends Range[], O extends Shape = [], S0 = S> = R extend
             : never
       : Slice<DR, RR, [...O, D], S0>
     : UnlessOpen<S, `slice: more ranges than dimensions in ${Show<S0>}`>
-  : R extends [] ? (S extends Shape ? [...O, ...S] : never) : number[]
+  : R extends []
+    ? S extends Shape
+      ? [...O, ...S]
+      : never
+    : number[]
 
 /**
  * The shape cut to `ranges`, like the type `Slice`.
@@ -37,16 +41,17 @@ export function sliceShape(shape: Dims, ranges: readonly Range[]): number[] {
     const range = ranges[i]
     if (range === undefined || range === null) return size
     const [start, end] = range
-    const problem = !Number.isInteger(start) || !Number.isInteger(end)
-      ? `slice: range [${start}, ${end}] of ${showShape(shape)} is not made of integers; round the ends`
-      : end > size
-        ? `slice: end ${end} is past dimension ${size} of ${showShape(shape)}; the largest end is ${size}`
-        : start < 0 || end < 0
-          ? `slice: range [${start}, ${end}] of ${showShape(shape)} counts from the end; ` +
-            `count from 0: add ${size} to it`
-          : start > end
-            ? `slice: start ${start} is after end ${end}; swap them, or use equal ends for an empty result`
-            : undefined
+    const problem =
+      !Number.isInteger(start) || !Number.isInteger(end)
+        ? `slice: range [${start}, ${end}] of ${showShape(shape)} is not made of integers; round the ends`
+        : end > size
+          ? `slice: end ${end} is past dimension ${size} of ${showShape(shape)}; the largest end is ${size}`
+          : start < 0 || end < 0
+            ? `slice: range [${start}, ${end}] of ${showShape(shape)} counts from the end; ` +
+              `count from 0: add ${size} to it`
+            : start > end
+              ? `slice: start ${start} is after end ${end}; swap them, or use equal ends for an empty result`
+              : undefined
     if (problem !== undefined) throw new ShapeError(problem, { op: 'slice', shapes: [shape] })
     return end - start
   })

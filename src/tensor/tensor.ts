@@ -19,8 +19,9 @@ export type { Arg, Dims, Shape }
 export type Tape = 'taped'
 
 /** The result of an operation of shape R, or a permissive tensor after an error, so one mistake gives one diagnostic. */
-// biome-ignore lint/suspicious/noExplicitAny: after an error every use is accepted
-export type Res<R, D extends DType, T extends Tape> = [R] extends [string] ? Tensor<any, D, T>
+export type Res<R, D extends DType, T extends Tape> = [R] extends [string]
+  ? // biome-ignore lint/suspicious/noExplicitAny: after an error every use is accepted
+    Tensor<any, D, T>
   : // @ts-ignore R is a Shape here; asking `R extends Shape` would stay unresolved for [B, 10] with B generic
     Tensor<R, D, T>
 
@@ -90,9 +91,7 @@ export interface Tensor<out S extends Shape = Shape, out D extends DType = 'f32'
   sigmoid(this: FloatTensor): Tensor<S, D, T>
 
   /** Matrix product: vectors, matrices and equal batch dimensions. */
-  matmul<S2 extends Shape, T2 extends Tape>(
-    b: Arg<Matmul<S, S2>, Tensor<S2, D, T2>>,
-  ): Res<Matmul<S, S2>, D, T | T2>
+  matmul<S2 extends Shape, T2 extends Tape>(b: Arg<Matmul<S, S2>, Tensor<S2, D, T2>>): Res<Matmul<S, S2>, D, T | T2>
 
   /** Over the given axes, which are removed; over all of them when none are given. */
   sum<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, A>, D, T>
@@ -146,7 +145,9 @@ export interface Tensor<out S extends Shape = Shape, out D extends DType = 'f32'
 type BackwardThis<S extends Shape, D extends DType, T extends Tape> = S extends []
   ? TapedThis<S, D, T>
   : UnlessOpen<S, `backward() needs a scalar, got shape ${Show<S>}: reduce with .mean() or .sum()`> extends infer E
-    ? E extends string ? E : TapedThis<S, D, T>
+    ? E extends string
+      ? E
+      : TapedThis<S, D, T>
     : never
 type TapedThis<S extends Shape, D extends DType, T extends Tape> = [T] extends [never]
   ? 'backward() needs a taped tensor: call .trace() on the input first'
@@ -210,7 +211,9 @@ export type TapeOf<X> = X extends Tensor<infer _S, infer _D, infer T> ? T : neve
 /** The shapes of a tuple of tensors. */
 export type ShapesOf<Xs, O extends Shape[] = []> = Xs extends readonly [Tensor<infer S, infer _D, infer _T>, ...infer R]
   ? ShapesOf<R, [...O, S]>
-  : Xs extends readonly [] ? O : Shape[]
+  : Xs extends readonly []
+    ? O
+    : Shape[]
 
 /** What every function that makes tensors may be told. */
 export interface CreateOptions<D extends DType = DType> {
@@ -239,4 +242,10 @@ export type DataFactory = <const S extends Dims, X extends DataTypes[DType]>(
 /** The dtype of a typed array. */
 export type DTypeOfData<X> = X extends Float64Array
   ? 'f64'
-  : X extends Float32Array ? 'f32' : X extends Int32Array ? 'i32' : X extends Uint32Array ? 'u32' : 'bool'
+  : X extends Float32Array
+    ? 'f32'
+    : X extends Int32Array
+      ? 'i32'
+      : X extends Uint32Array
+        ? 'u32'
+        : 'bool'

@@ -59,7 +59,7 @@ export function assertClose(actual: NumberArray, expected: NumberArray, options:
 }
 
 function excessOf(a: number, b: number, rtol: number, atol: number): number {
-  if (a === b || (a !== a && b !== b)) return 0
+  if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return 0
   if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.POSITIVE_INFINITY
   const difference = Math.abs(a - b)
   const allowed = atol + rtol * Math.abs(b)
@@ -116,6 +116,6 @@ function rank(x: number): number {
  * @example ulpDistance(1, 1 + 2 ** -23) // 1
  */
 export function ulpDistance(a: number, b: number): number {
-  if (a !== a || b !== b) return a !== a && b !== b ? 0 : Number.POSITIVE_INFINITY
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) && Number.isNaN(b) ? 0 : Number.POSITIVE_INFINITY
   return Math.abs(rank(a) - rank(b))
 }

@@ -6,7 +6,12 @@ import { ShapeError } from '../tensor/errors.js'
 import type { ConformanceCase, Contents, Variant } from './conformance/case.js'
 import { type Allowance, firstDifference } from './conformance/compare.js'
 import {
-  denormalCases, exactCases, fmaCases, leafCases, randomExprCases, transcendentalCases,
+  denormalCases,
+  exactCases,
+  fmaCases,
+  leafCases,
+  randomExprCases,
+  transcendentalCases,
 } from './conformance/elementwise.js'
 import { foreachCases } from './conformance/foreachs.js'
 import { indexingCases } from './conformance/indexing.js'
@@ -40,8 +45,19 @@ export interface ConformanceSummary {
  */
 export function conformanceCases(seed = 1): ConformanceCase[] {
   const families = [
-    layoutCases, sizeCases, sharingCases, exactCases, fmaCases, denormalCases, transcendentalCases, leafCases, randomExprCases,
-    reduceCases, matmulCases, indexingCases, foreachCases,
+    layoutCases,
+    sizeCases,
+    sharingCases,
+    exactCases,
+    fmaCases,
+    denormalCases,
+    transcendentalCases,
+    leafCases,
+    randomExprCases,
+    reduceCases,
+    matmulCases,
+    indexingCases,
+    foreachCases,
   ]
   return families.flatMap((family, i) => family(new Random(seed * 101 + i)))
 }
@@ -67,7 +83,9 @@ export async function runConformance(
     count[result.status]++
     report(result)
   }
-  for (const { name, check } of memoryChecks) tell(resultOf(name, await messageOf(() => check(backend))))
+  for (const { name, check } of memoryChecks) {
+    tell(resultOf(name, await messageOf(() => check(backend))))
+  }
   for (const one of cases) {
     const missing = dtypesOf(one).find((dtype) => !backend.supports(dtype))
     if (missing) tell({ name: one.name, status: 'skipped', message: `the backend has no ${missing}` })
@@ -76,7 +94,11 @@ export async function runConformance(
   return count
 }
 
-const resultOf = (name: string, message: string): ConformanceResult => ({ name, status: message ? 'failed' : 'passed', message })
+const resultOf = (name: string, message: string): ConformanceResult => ({
+  name,
+  status: message ? 'failed' : 'passed',
+  message,
+})
 
 /** What went wrong, an error thrown included; empty if nothing did. */
 async function messageOf(check: () => Promise<string | undefined>): Promise<string> {
@@ -88,7 +110,7 @@ async function messageOf(check: () => Promise<string | undefined>): Promise<stri
 }
 
 async function runCase(one: ConformanceCase, backend: Backend, reference: Backend): Promise<string | undefined> {
-  if (one.mustThrow) return await runThrowing(one, backend)
+  if (one.mustThrow) return runThrowing(one, backend)
   const actual = await run(backend, one, one.scalars)
   const differenceFrom = async (variant: Variant): Promise<string | undefined> => {
     const expected = await run(reference, variant, one.scalars)
@@ -105,7 +127,8 @@ async function runThrowing(one: ConformanceCase, backend: Backend): Promise<stri
   const after = await run(backend, one, one.scalars, (error) => {
     thrown = error
   })
-  if (!(thrown instanceof ShapeError)) return `must throw a ShapeError, but ${thrown === undefined ? 'did not throw' : `threw ${thrown}`}`
+  if (!(thrown instanceof ShapeError))
+    return `must throw a ShapeError, but ${thrown === undefined ? 'did not throw' : `threw ${thrown}`}`
   const written = firstDifference(after, one.buffers, { kind: 'exact' })
   return written && `wrote before it threw: ${written}`
 }
@@ -128,7 +151,11 @@ async function run(
   try {
     for (const [data, buffer] of bindings) backend.write(buffer, 0, bytesOf(data))
     try {
-      backend.run(kernel, buffers.flatMap((data) => bindings.get(data) ?? []), scalars)
+      backend.run(
+        kernel,
+        buffers.flatMap((data) => bindings.get(data) ?? []),
+        scalars,
+      )
     } catch (error) {
       if (!caught) throw error
       caught(error)
@@ -164,6 +191,8 @@ function dtypesOf({ kernel }: ConformanceCase): readonly DType[] {
 
 /** The descriptor in short: enough to build it again. */
 function describe(kernel: Kernel): string {
-  const text = JSON.stringify(kernel, (key, value) => (key === 'expr' ? value.key : key === 'exprs' ? value.map((e: { key: string }) => e.key) : value))
+  const text = JSON.stringify(kernel, (key, value) =>
+    key === 'expr' ? value.key : key === 'exprs' ? value.map((e: { key: string }) => e.key) : value,
+  )
   return text.length > 600 ? `${text.slice(0, 600)}…` : text
 }

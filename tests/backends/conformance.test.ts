@@ -1,13 +1,36 @@
 import { describe, expect, test } from 'vitest'
 import { createReferenceBackend } from '../../src/backends/reference/index.js'
+import { createWasmBackend } from '../../src/backends/wasm/node.js'
 import type { Kernel } from '../../src/kernels/kernel.js'
 import type { Backend, Buffer as DeviceBuffer } from '../../src/tensor/backend.js'
+import { DeviceError } from '../../src/tensor/errors.js'
 import { type ConformanceCase, conformanceCases, runConformance } from '../../src/testing/conformance.js'
 
+interface Candidate {
+  readonly name: string
+  readonly make: () => Backend
+}
+
+/** Every mode of the wasm backend; '256' comes last because it switches a flag of the whole process. */
+const wasm: Candidate[] = (['plain', 'fma', '256'] as const).flatMap((mode) =>
+  [1, 2].map((threads) => {
+    const make = () => createWasmBackend({ mode, threads })
+    return { name: `wasm ${mode} on ${threads} thread${threads > 1 ? 's' : ''}`, make }
+  }),
+)
+
 /** The backends under test. A new one is one line here. */
-const backends: readonly { name: string; make: () => Backend | Promise<Backend> }[] = [
-  { name: 'reference', make: () => createReferenceBackend() },
-]
+const candidates: Candidate[] = [{ name: 'reference', make: () => createReferenceBackend() }, ...wasm]
+
+/** The backend, or why this engine cannot have it. */
+function available({ make }: Candidate): Backend | string {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof DeviceError) return error.message
+    throw error
+  }
+}
 
 const cases = conformanceCases()
 
@@ -28,9 +51,19 @@ async function failuresOf(backend: Backend, some: readonly ConformanceCase[] = c
 const contentsOf = (some: readonly ConformanceCase[]) =>
   Buffer.concat(some.flatMap(({ buffers }) => buffers.map((data) => new Uint8Array(data.buffer))))
 
-for (const { name, make } of backends) {
-  test(`${name} conforms`, async () => expect(await failuresOf(await make())).toEqual([]), 60_000)
+for (const candidate of candidates) {
+  test(`${candidate.name} conforms`, async ({ skip }) => {
+    const backend = available(candidate)
+    if (typeof backend === 'string') return skip(backend)
+    expect(await failuresOf(backend)).toEqual([])
+  }, 120_000)
 }
+
+test('on every engine at least the plain wasm mode is tested', async () => {
+  const plain = wasm.map(available).flatMap((backend) => (typeof backend === 'string' ? [] : backend))
+  expect(plain.map(({ name }) => name)).toContain('wasm')
+  await Promise.all(plain.map((backend) => backend.close()))
+})
 
 test('the same seed gives the same cases, each with a name of its own', () => {
   expect(new Set(cases.map((one) => one.name)).size).toBe(cases.length)
@@ -41,11 +74,51 @@ test('the same seed gives the same cases, each with a name of its own', () => {
 test('every kind of kernel and every node of an expression has cases', () => {
   const kinds = ['map', 'reduce', 'matmul', 'gather', 'scatterAdd', 'foreach']
   expect([...new Set(cases.map(({ kernel }) => kernel.kind))].sort()).toEqual(kinds.sort())
-  const keys = cases.map(({ kernel }) => ('exprs' in kernel ? kernel.exprs.map(({ key }) => key).join(';') : '')).join(';')
+  const keys = cases
+    .map(({ kernel }) => ('exprs' in kernel ? kernel.exprs.map(({ key }) => key).join(';') : ''))
+    .join(';')
   const ops = [
-    'input', 'scalar', 'const', 'index', 'neg', 'abs', 'sqrt', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tanh', 'erf', 'floor', 'ceil',
-    'round', 'not', 'isNaN', 'add', 'sub', 'mul', 'div', 'pow', 'max', 'min', 'and', 'or', 'xor', 'shl', 'shr', 'eq', 'ne', 'lt', 'le', 'gt',
-    'ge', 'select', 'fma', 'cast',
+    'input',
+    'scalar',
+    'const',
+    'index',
+    'neg',
+    'abs',
+    'sqrt',
+    'exp',
+    'expm1',
+    'log',
+    'log1p',
+    'sin',
+    'cos',
+    'tanh',
+    'erf',
+    'floor',
+    'ceil',
+    'round',
+    'not',
+    'isNaN',
+    'add',
+    'sub',
+    'mul',
+    'div',
+    'pow',
+    'max',
+    'min',
+    'and',
+    'or',
+    'xor',
+    'shl',
+    'shr',
+    'eq',
+    'ne',
+    'lt',
+    'le',
+    'gt',
+    'ge',
+    'select',
+    'fma',
+    'cast',
   ]
   expect(ops.filter((op) => !keys.includes(`${op}:`))).toEqual([])
 })
@@ -60,30 +133,41 @@ describe('a backend with one mistake fails', () => {
 
   test('that ignores where an output begins', async () => {
     const forgetful = broken((kernel) =>
-      kernel.kind === 'map' ? { ...kernel, outputs: kernel.outputs.map((output) => ({ ...output, offset: 0 })) } : kernel,
+      kernel.kind === 'map'
+        ? { ...kernel, outputs: kernel.outputs.map((output) => ({ ...output, offset: 0 })) }
+        : kernel,
     )
     expect(await failuresOf(forgetful, some('map/layout/offsets'))).toHaveLength(12)
   })
   test('that leaves out the last element', async () => {
     const short = broken((kernel) =>
-      kernel.kind === 'map' && kernel.shape.length === 1 ? { ...kernel, shape: [Math.max(0, (kernel.shape[0] ?? 0) - 1)] } : kernel,
+      kernel.kind === 'map' && kernel.shape.length === 1
+        ? { ...kernel, shape: [Math.max(0, (kernel.shape[0] ?? 0) - 1)] }
+        : kernel,
     )
     // Only the empty tail has nothing to leave out.
     expect(await failuresOf(short, some('map/size/tail ['))).toHaveLength(34)
   })
   test('that takes the smallest for the largest', async () => {
-    const turned = broken((kernel) => (kernel.kind === 'reduce' && kernel.combine === 'max' ? { ...kernel, combine: 'min' } : kernel))
+    const turned = broken((kernel) =>
+      kernel.kind === 'reduce' && kernel.combine === 'max' ? { ...kernel, combine: 'min' } : kernel,
+    )
     expect(await failuresOf(turned, some('reduce/max of ties'))).not.toEqual([])
   })
   test('that leaves out one term of a product of matrices', async () => {
     const short = broken((kernel) => (kernel.kind === 'matmul' ? { ...kernel, k: Math.max(0, kernel.k - 1) } : kernel))
-    const products = cases.filter(({ kernel, tolerance }) => kernel.kind === 'matmul' && kernel.k > 0 && kernel.m * kernel.n > 30 && tolerance.kind === 'equal')
+    const products = cases.filter(
+      ({ kernel, tolerance }) =>
+        kernel.kind === 'matmul' && kernel.k > 0 && kernel.m * kernel.n > 30 && tolerance.kind === 'equal',
+    )
     expect(products.length).toBeGreaterThan(150)
     expect(await failuresOf(short, products)).toHaveLength(products.length)
   })
   test('that transposes nothing', async () => {
     const flat = broken((kernel) =>
-      kernel.kind === 'matmul' ? { ...kernel, b: { ...kernel.b, strides: [...kernel.b.strides.slice(0, -2), kernel.n, 1] } } : kernel,
+      kernel.kind === 'matmul'
+        ? { ...kernel, b: { ...kernel.b, strides: [...kernel.b.strides.slice(0, -2), kernel.n, 1] } }
+        : kernel,
     )
     expect(await failuresOf(flat, some('matmul/bᵀ [33,65]'))).toHaveLength(1)
   })
@@ -122,6 +206,9 @@ describe('a backend with one mistake fails', () => {
     const backend = createReferenceBackend()
     const leaking: Backend = { ...backend, free: () => {} }
     const failures = await failuresOf(leaking, [])
-    expect(failures.map((line) => line.split(':')[0])).toEqual(['memory/what is freed is no longer used', 'memory/freed memory is used again'])
+    expect(failures.map((line) => line.split(':')[0])).toEqual([
+      'memory/what is freed is no longer used',
+      'memory/freed memory is used again',
+    ])
   })
 })

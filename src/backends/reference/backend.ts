@@ -45,7 +45,11 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): B
     allocate: (byteLength) => memory.allocate(byteLength),
     free: (buffer) => memory.free(buffer),
     run: (kernel, buffers, scalars) => {
-      runKernel(kernel, buffers.map((buffer) => memory.own(buffer)), scalars)
+      runKernel(
+        kernel,
+        buffers.map((buffer) => memory.own(buffer)),
+        scalars,
+      )
     },
     write: (buffer, byteOffset, bytes) => bytesOf(buffer, 'write', byteOffset, bytes.byteLength).set(bytes),
     read: async (buffer, byteOffset, byteLength) => readSync(buffer, byteOffset, byteLength),
@@ -56,18 +60,10 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): B
 }
 
 function runKernel(kernel: Kernel, buffers: readonly ReferenceBuffer[], scalars: readonly number[]): void {
-  switch (kernel.kind) {
-    case 'map':
-      return runMap(kernel, buffers, scalars)
-    case 'reduce':
-      return runReduce(kernel, buffers, scalars)
-    case 'matmul':
-      return runMatmul(kernel, buffers)
-    case 'gather':
-      return runGather(kernel, buffers)
-    case 'scatterAdd':
-      return runScatterAdd(kernel, buffers)
-    case 'foreach':
-      return runForeach(kernel, buffers, scalars)
-  }
+  if (kernel.kind === 'map') runMap(kernel, buffers, scalars)
+  else if (kernel.kind === 'reduce') runReduce(kernel, buffers, scalars)
+  else if (kernel.kind === 'foreach') runForeach(kernel, buffers, scalars)
+  else if (kernel.kind === 'matmul') runMatmul(kernel, buffers)
+  else if (kernel.kind === 'gather') runGather(kernel, buffers)
+  else runScatterAdd(kernel, buffers)
 }

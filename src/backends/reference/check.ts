@@ -14,7 +14,13 @@ import type { Placement } from './walk.js'
 type Kind = Kernel['kind']
 
 /** Throws `ShapeError` unless the operand has one stride per axis and all its elements lie in the buffer. */
-export function checkOperand(kind: Kind, name: string, shape: readonly number[], at: Placement, elements: Elements): void {
+export function checkOperand(
+  kind: Kind,
+  name: string,
+  shape: readonly number[],
+  at: Placement,
+  elements: Elements,
+): void {
   const { strides, offset } = at
   if (strides.length !== shape.length) {
     const message = `${kind}: ${name} needs one stride for each axis of [${shape}], got [${strides}].`
@@ -72,4 +78,5 @@ export function checkScalars(kind: Kind, needed: number, got: number): void {
 }
 
 /** Names an operand in messages. */
-export const nameOf = (role: 'input' | 'output', i: number, { dtype }: Pick<Operand, 'dtype'>) => `${role} ${i} (${dtype})`
+export const nameOf = (role: 'input' | 'output', i: number, { dtype }: Pick<Operand, 'dtype'>) =>
+  `${role} ${i} (${dtype})`

@@ -6,7 +6,11 @@ import type { ReferenceBuffer } from './memory.js'
 import { sweep } from './sweep.js'
 
 /** One contiguous map per part, in order. An `index` leaf counts from the start of its part. */
-export function runForeach(kernel: ForeachKernel, buffers: readonly ReferenceBuffer[], scalars: readonly number[]): void {
+export function runForeach(
+  kernel: ForeachKernel,
+  buffers: readonly ReferenceBuffer[],
+  scalars: readonly number[],
+): void {
   const { inputs, outputs, exprs, parts } = kernel
   checkScalars('foreach', slotCount(exprs, 'scalar'), scalars.length)
   const program = programOf(exprs)

@@ -52,7 +52,8 @@ function bind(
   const [source, index, output] = [kernel.source, kernel.index, kernel.output].map(({ dtype }, i) =>
     buffers[i]?.elements(dtype),
   )
-  if (!source || !index || !output) throw new ShapeError(`${kind}: source, index and output must be bound.`, { op: kind })
+  if (!source || !index || !output)
+    throw new ShapeError(`${kind}: source, index and output must be bound.`, { op: kind })
   const contiguous = (shape: readonly number[], { offset }: { offset: number }) => ({
     strides: contiguousStrides(shape),
     offset,
@@ -71,7 +72,10 @@ function checkIndices({ kind, outer, count, perOuter, size, index: { offset } }:
   for (let at = 0; at < length; at++) {
     const value = index[offset + at] ?? -1
     if (value >= 0 && value < size) continue
-    const range = size === 0 ? 'but the axis has size 0, so no index is valid' : `but the axis has size ${size}: use 0 to ${size - 1}`
+    const range =
+      size === 0
+        ? 'but the axis has size 0, so no index is valid'
+        : `but the axis has size ${size}: use 0 to ${size - 1}`
     throw new ShapeError(`${kind}: index ${value} at position ${at} is out of range, ${range}.`, { op: kind })
   }
 }

@@ -86,7 +86,8 @@ export class Memory {
   /** The buffer if it is live and of this backend; throws `DeviceError` otherwise. */
   own(buffer: Buffer): ReferenceBuffer {
     if (buffer instanceof ReferenceBuffer && this.#live.has(buffer)) return buffer
-    const what = buffer instanceof ReferenceBuffer ? 'has been freed or belongs to another device' : 'is of another backend'
+    const what =
+      buffer instanceof ReferenceBuffer ? 'has been freed or belongs to another device' : 'is of another backend'
     throw new DeviceError(`This buffer ${what}: its memory cannot be used here. Free a buffer last, and only once.`)
   }
 

@@ -26,7 +26,13 @@ export function runReduce(kernel: ReduceKernel, buffers: readonly ReferenceBuffe
   checkBuffers('reduce', inputs.length + 1, buffers.length)
   checkScalars('reduce', slotCount([expr], 'scalar'), scalars.length)
   const program = programOf([expr])
-  checkProgram('reduce', program, [expr], inputs.map(({ dtype }) => dtype), [expr.dtype])
+  checkProgram(
+    'reduce',
+    program,
+    [expr],
+    inputs.map(({ dtype }) => dtype),
+    [expr.dtype],
+  )
   checkDType('reduce', 'the output', isArg(combine) ? 'i32' : expr.dtype, output.dtype)
   const accumulator = accumulatorOf(combine, expr.dtype)
 
@@ -78,7 +84,10 @@ function checkAxes({ combine, shape, axes }: ReduceKernel): void {
     throw new ShapeError(`${combine}: takes exactly one axis of [${shape}], got [${axes}].`, { op: combine, shapes })
   }
   if (size > 0) return
-  throw new ShapeError(`${combine}: axis ${axes[0]} of [${shape}] is empty, so it has no extreme.`, { op: combine, shapes })
+  throw new ShapeError(`${combine}: axis ${axes[0]} of [${shape}] is empty, so it has no extreme.`, {
+    op: combine,
+    shapes,
+  })
 }
 
 function accumulatorOf(combine: Combine, dtype: DType): Accumulator {
@@ -90,14 +99,14 @@ function accumulatorOf(combine: Combine, dtype: DType): Accumulator {
 /** Integers wrap; the running f64 total stays exact because every addition is brought back to 32 bits. */
 function sumOf(dtype: DType): Accumulator {
   if (dtype === 'bool') throw new DTypeError('sum: not defined on bool; cast to a number first.', { op: 'sum' })
-  const fit = dtype === 'i32' ? (x: number) => x | 0 : dtype === 'u32' ? (x: number) => x >>> 0 : (x: number) => x
+  const wrap = dtype === 'i32' ? (x: number) => x | 0 : dtype === 'u32' ? (x: number) => x >>> 0 : (x: number) => x
   let total = 0
   return {
     reset() {
       total = 0
     },
     add(value) {
-      total = fit(total + value)
+      total = wrap(total + value)
     },
     result: () => total,
   }
@@ -108,7 +117,8 @@ const greater: Wins = (value, best) => value > best
 const less: Wins = (value, best) => value < best
 
 /** NaN beats everything and is never beaten. */
-const replaces = (wins: Wins, value: number, best: number) => best === best && (value !== value || wins(value, best))
+const replaces = (wins: Wins, value: number, best: number) =>
+  !Number.isNaN(best) && (Number.isNaN(value) || wins(value, best))
 
 function extreme(wins: Wins, identity: number): Accumulator {
   let best = identity

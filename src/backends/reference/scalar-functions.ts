@@ -26,35 +26,70 @@ function pow(x: number, y: number): number {
   return x ** y
 }
 
-const larger = (a: number, b: number) => (a !== a ? a : b !== b ? b : b > a ? b : a)
-const smaller = (a: number, b: number) => (a !== a ? a : b !== b ? b : b < a ? b : a)
+/** Math.max and Math.min order the zeros; here the left of two equal values wins, as in a vector instruction. */
+const larger = (a: number, b: number) => (a === b ? a : Math.max(a, b))
+const smaller = (a: number, b: number) => (a === b ? a : Math.min(a, b))
 
 type Table<Op extends string> = Readonly<Partial<Record<Op, ScalarFunction>>>
 
 const floatUnary: Table<UnaryOp> = {
-  neg: (x) => -x, abs: Math.abs, sqrt: Math.sqrt, exp: Math.exp, expm1: Math.expm1, log: Math.log, log1p: Math.log1p,
-  sin: Math.sin, cos: Math.cos, tanh: Math.tanh, erf, floor: Math.floor, ceil: Math.ceil, round: roundTiesToEven,
+  neg: (x) => -x,
+  abs: Math.abs,
+  sqrt: Math.sqrt,
+  exp: Math.exp,
+  expm1: Math.expm1,
+  log: Math.log,
+  log1p: Math.log1p,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+  erf,
+  floor: Math.floor,
+  ceil: Math.ceil,
+  round: roundTiesToEven,
 }
 const integerUnary: Table<UnaryOp> = { neg: (x) => -x, abs: Math.abs, not: (x) => ~x }
 const boolUnary: Table<UnaryOp> = { not: (x) => 1 - x }
 
 const floatBinary: Table<BinaryOp> = {
-  add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b, div: (a, b) => a / b, pow, max: larger, min: smaller,
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+  pow,
+  max: larger,
+  min: smaller,
 }
 const integerBinary: Table<BinaryOp> = {
-  add: (a, b) => a + b, sub: (a, b) => a - b, mul: Math.imul, max: larger, min: smaller,
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: Math.imul,
+  max: larger,
+  min: smaller,
   // Truncates towards zero; there is no infinity to divide by zero to, so the quotient is 0 then.
   div: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
-  and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, shl: (a, b) => a << b, shr: (a, b) => a >> b,
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  shl: (a, b) => a << b,
+  shr: (a, b) => a >> b,
 }
 const unsignedBinary: Table<BinaryOp> = { ...integerBinary, shr: (a, b) => a >>> b }
 const boolBinary: Table<BinaryOp> = {
-  and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, max: larger, min: smaller,
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  max: larger,
+  min: smaller,
 }
 
 const compare: Readonly<Record<CompareOp, ScalarFunction>> = {
-  eq: (a, b) => Number(a === b), ne: (a, b) => Number(a !== b), lt: (a, b) => Number(a < b),
-  le: (a, b) => Number(a <= b), gt: (a, b) => Number(a > b), ge: (a, b) => Number(a >= b),
+  eq: (a, b) => Number(a === b),
+  ne: (a, b) => Number(a !== b),
+  lt: (a, b) => Number(a < b),
+  le: (a, b) => Number(a <= b),
+  gt: (a, b) => Number(a > b),
+  ge: (a, b) => Number(a >= b),
 }
 
 const unary = { f64: floatUnary, f32: floatUnary, i32: integerUnary, u32: integerUnary, bool: boolUnary }
@@ -62,15 +97,23 @@ const binary = { f64: floatBinary, f32: floatBinary, i32: integerBinary, u32: un
 
 /** Brings a result back into its dtype: f32 rounds, integers keep their low 32 bits. */
 const wrap: Readonly<Record<DType, (x: number) => number>> = {
-  f64: (x) => x, f32: Math.fround, i32: (x) => x | 0, u32: (x) => x >>> 0, bool: (x) => x,
+  f64: (x) => x,
+  f32: Math.fround,
+  i32: (x) => x | 0,
+  u32: (x) => x >>> 0,
+  bool: (x) => x,
 }
 
 const clampTo = (low: number, high: number) => (x: number) =>
-  x !== x ? 0 : Math.trunc(Math.min(Math.max(x, low), high)) + 0
+  Number.isNaN(x) ? 0 : Math.trunc(Math.min(Math.max(x, low), high)) + 0
 
 const toBool = (x: number) => Number(x !== 0)
 const fromFloat: Readonly<Record<DType, (x: number) => number>> = {
-  f64: (x) => x, f32: Math.fround, i32: clampTo(-(2 ** 31), 2 ** 31 - 1), u32: clampTo(0, 2 ** 32 - 1), bool: toBool,
+  f64: (x) => x,
+  f32: Math.fround,
+  i32: clampTo(-(2 ** 31), 2 ** 31 - 1),
+  u32: clampTo(0, 2 ** 32 - 1),
+  bool: toBool,
 }
 const fromInteger = { ...wrap, bool: toBool }
 
@@ -99,10 +142,10 @@ function lookUp(node: Expr, dtype: DType): ScalarFunction | undefined {
   if (op === 'cast') return castFunction(dtype, node.dtype)
   if (op === 'select') return (condition, yes, no) => (condition === 0 ? no : yes)
   if (op === 'fma') return fmaFunction(dtype)
-  if (op === 'isNaN') return (x) => Number(x !== x)
+  if (op === 'isNaN') return (x) => Number(Number.isNaN(x))
   if (op in compare) return compare[op as CompareOp]
   const raw = node.args.length === 1 ? unary[dtype][op as UnaryOp] : binary[dtype][op as BinaryOp]
   if (!raw || dtype === 'f64' || dtype === 'bool') return raw
-  const fit = wrap[dtype]
-  return (a, b, c) => fit(raw(a, b, c))
+  const toDType = wrap[dtype]
+  return (a, b, c) => toDType(raw(a, b, c))
 }

@@ -90,12 +90,8 @@ export class Lowering implements MathContext {
   }
 
   /** Four times the f32 nearest to `value`. */
-  f32(value: number): V128 {
-    return this.#constant(bitsOf(value, 'f32'))
-  }
-  i32(bits: number): V128 {
-    return this.#constant(bits | 0)
-  }
+  readonly f32 = (value: number): V128 => this.#constant(bitsOf(value, 'f32'))
+  readonly i32 = (bits: number): V128 => this.#constant(bits | 0)
   /**
    * With FMA, constants are loaded: `relaxed_madd` overwrites its addend's register, so the engine would rebuild a
    * `v128.const` at every use (exp: 1.65 ns an element against 0.52). Without FMA the opposite is faster (0.87, 1.53).
@@ -108,13 +104,11 @@ export class Lowering implements MathContext {
   }
   readonly mad = (a: V128, b: V128, c: V128): V128 => (this.mode.fma ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c))
 
-  temp(): Vector {
-    return this.#free.pop() ?? this.fn.local('v128')
-  }
-  release(x: Vector): void {
+  readonly temp = (): Vector => this.#free.pop() ?? this.fn.local('v128')
+  readonly release = (x: Vector): void => {
     this.#free.push(x)
   }
-  helper<F extends FunctionBuilder>(name: string, define: (module: ModuleBuilder) => F): F {
+  readonly helper = <F extends FunctionBuilder>(name: string, define: (module: ModuleBuilder) => F): F => {
     const known = this.#helpers.get(name)
     if (known) return known as F
     const made = define(this.block.module)
@@ -174,8 +168,10 @@ export class Lowering implements MathContext {
         e.op === 'input' || e.op === 'index'
           ? Array.from({ length: width }, (_, w) => leaf(e, w))
           : this.#node(e, width, value)
-      // Kept in locals: made of code that would be evaluated again at each use otherwise.
-      values.set(e, made.map(x => ('index' in x ? x : this.#keep(x))))
+      // Kept in locals: code would be evaluated again at each use, and an argument's local (a cast that changes nothing)
+      // goes back to the free list when the argument is dead.
+      const borrowed = new Set<V128>(e.args.flatMap(value))
+      values.set(e, made.map(x => (isVector(x) && !borrowed.has(x) ? x : this.#keep(x))))
       for (const a of e.args) used(a)
     }
     return this.exprs.map(value)

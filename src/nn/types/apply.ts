@@ -22,7 +22,9 @@ export interface Fn {
 /** The output type of module M for an input of type X, or a message. */
 export type Apply<M, X> = M extends { readonly [OUT]: unknown }
   ? (M & { readonly [IN]: X })[OUT]
-  : M extends Module ? Plain<M, X> : 'not a module'
+  : M extends Module
+    ? Plain<M, X>
+    : 'not a module'
 
 /** The type of a module's input: X when its output R is fine, otherwise the message R. */
 export type Input<R, X> = [R] extends [object] ? X : NoInfer<R>
@@ -63,7 +65,9 @@ type Plain<M extends Module, X> = M extends { forward(x: infer P): infer O }
           : 'got a taped tensor: declare forward<T extends Tape>(x: Tensor<S, D, T>)'
         : `got dtype ${DX}, needs ${DP}`
       : 'input is not a tensor'
-    : X extends P ? O : 'input does not match forward()'
+    : X extends P
+      ? O
+      : 'input does not match forward()'
   : never
 type Confirm<M extends Module, X, Guess, O> = M['forward'] extends (x: X) => Guess ? Guess : O
 
@@ -74,10 +78,14 @@ type Confirm<M extends Module, X, Guess, O> = M['forward'] extends (x: X) => Gue
 type Carry<SP, SX, SO extends Shape, A extends Shape = []> = SP extends [infer P, ...infer PR]
   ? number extends P
     ? [SO, SX] extends [[infer Q, ...infer QR extends Shape], [infer X extends number, ...infer XR]]
-      ? number extends Q ? Carry<PR, XR, QR, [...A, X]> : [...A, ...SO]
+      ? number extends Q
+        ? Carry<PR, XR, QR, [...A, X]>
+        : [...A, ...SO]
       : [...A, ...SO]
     : [...A, ...SO]
-  : SP extends [] ? [...A, ...SO] : Join<Lead<SP, SX>, Tail<SO>>
+  : SP extends []
+    ? [...A, ...SO]
+    : Join<Lead<SP, SX>, Tail<SO>>
 type Lead<SP, SX> = [SP, SX] extends [[...infer PI, unknown], [...infer XI, unknown]] ? Lead<PI, XI> : SX
 type Tail<SO, Z extends Shape = []> = SO extends [...infer I, infer D extends number] ? Tail<I, [D, ...Z]> : Z
 type Join<L, T> = L extends Shape ? (T extends Shape ? [...L, ...T] : never) : never

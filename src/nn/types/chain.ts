@@ -7,7 +7,9 @@ import type { Elementwise } from './layers.js'
 /** The output of the modules Ms one after another for input X, or `layer i: message`. */
 export type Chain<Ms, X, I extends 0[] = []> = Ms extends [infer M, ...infer R]
   ? Apply<M, X> extends infer Y
-    ? Y extends string ? `layer ${I['length']}: ${Y}` : Chain<R, Y, [...I, 0]>
+    ? Y extends string
+      ? `layer ${I['length']}: ${Y}`
+      : Chain<R, Y, [...I, 0]>
     : never
   : X
 
@@ -16,7 +18,9 @@ export type AcceptsOf<M> = M extends { readonly [ACCEPTS]: infer P }
   ? P
   : M extends { readonly [OUT]: unknown }
     ? unknown
-    : M extends { forward(x: infer P): unknown } ? P : unknown
+    : M extends { forward(x: infer P): unknown }
+      ? P
+      : unknown
 
 /**
  * The run at construction, with sizes unknown, from the first layer that states what it accepts. A message with a `?`
@@ -28,18 +32,29 @@ type Dry<Ms, X = unknown> = Ms extends [infer M, ...infer R]
     ? Dry<R, Start<M>>
     : Apply<M, X> extends infer Y
       ? Y extends string
-        ? Y extends `${string}?${string}` ? Dry<R, Start<M>> : { after: R; message: Y }
+        ? Y extends `${string}?${string}`
+          ? Dry<R, Start<M>>
+          : { after: R; message: Y }
         : Dry<R, Y>
       : never
   : X
-type Start<M> = AcceptsOf<M> extends infer P
-  ? unknown extends P ? unknown : Apply<M, P> extends infer Y ? (Y extends string ? unknown : Y) : never
-  : never
+type Start<M> =
+  AcceptsOf<M> extends infer P
+    ? unknown extends P
+      ? unknown
+      : Apply<M, P> extends infer Y
+        ? Y extends string
+          ? unknown
+          : Y
+        : never
+    : never
 
 /** The argument at index K: the message when the dry run R stopped there, else the module itself. */
 type LayerAt<R, K, Ms, M> = R extends { after: infer A extends unknown[]; message: infer E }
   ? Ms extends [...infer Before, unknown, ...A]
-    ? K extends `${Before['length']}` ? NoInfer<E> : M
+    ? K extends `${Before['length']}`
+      ? NoInfer<E>
+      : M
     : M
   : M
 
@@ -47,22 +62,27 @@ type LayerAt<R, K, Ms, M> = R extends { after: infer A extends unknown[]; messag
 export type CheckedLayers<Ms extends readonly unknown[]> = { [K in keyof Ms]: LayerAt<Dry<Ms>, K, Ms, Ms[K]> }
 
 /** When every layer touches the last dimension only, forward is an ordinary generic method, also in generic code. */
-type SequentialForward<Ms extends readonly unknown[]> = FirstAccepts<Ms> extends Tensor<infer SI, infer DI, infer _T>
-  ? Dry<Ms> extends Tensor<infer SO, infer DO, infer _U>
-    ? [SI, SO] extends [
-        [...infer A extends number[], infer I extends number],
-        [...infer B extends number[], infer O extends number],
-      ]
-      ? number extends A['length'] & B['length']
-        ? <L extends Shape, K extends number, T extends Tape>(
-            x: Box<K> extends Box<I> ? Tensor<[...L, K], DI, T> : Chain<Ms, Tensor<[...L, K], DI, T>>,
-          ) => Tensor<[...L, O], DO, T>
+type SequentialForward<Ms extends readonly unknown[]> =
+  FirstAccepts<Ms> extends Tensor<infer SI, infer DI, infer _T>
+    ? Dry<Ms> extends Tensor<infer SO, infer DO, infer _U>
+      ? [SI, SO] extends [
+          [...infer A extends number[], infer I extends number],
+          [...infer B extends number[], infer O extends number],
+        ]
+        ? number extends A['length'] & B['length']
+          ? <L extends Shape, K extends number, T extends Tape>(
+              x: Box<K> extends Box<I> ? Tensor<[...L, K], DI, T> : Chain<Ms, Tensor<[...L, K], DI, T>>,
+            ) => Tensor<[...L, O], DO, T>
+          : ComputedForward<Ms>
         : ComputedForward<Ms>
       : ComputedForward<Ms>
     : ComputedForward<Ms>
-  : ComputedForward<Ms>
 type ComputedForward<Ms extends readonly unknown[]> = <X>(x: Input<Chain<Ms, X>, X>) => Result<Chain<Ms, X>>
-type FirstAccepts<Ms> = Ms extends [infer M, ...infer R] ? (M extends Elementwise ? FirstAccepts<R> : AcceptsOf<M>) : unknown
+type FirstAccepts<Ms> = Ms extends [infer M, ...infer R]
+  ? M extends Elementwise
+    ? FirstAccepts<R>
+    : AcceptsOf<M>
+  : unknown
 
 /** Modules one after another; parameter paths begin with their index. */
 export interface Sequential<out Ms extends readonly unknown[]> extends Fn {

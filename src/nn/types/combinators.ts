@@ -5,7 +5,9 @@ import type { AcceptsOf } from './chain.js'
 /** X when Y is the same type, else a message. */
 type Same<Name extends string, X, Y> = Y extends string
   ? `${Name}: ${Y}`
-  : [Y, X] extends [X, Y] ? X : `${Name}: block maps ${ShowTensor<X>} to ${ShowTensor<Y>}`
+  : [Y, X] extends [X, Y]
+    ? X
+    : `${Name}: block maps ${ShowTensor<X>} to ${ShowTensor<Y>}`
 
 /** x + block(x). */
 export interface Residual<out M> extends Layer {
@@ -20,7 +22,9 @@ type AddIntoOut<Y, Z> = Y extends string
   ? `addInto a: ${Y}`
   : Z extends string
     ? `addInto b: ${Z}`
-    : [Y, Z] extends [Z, Y] ? Y : `addInto: branches give ${ShowTensor<Y>} and ${ShowTensor<Z>}`
+    : [Y, Z] extends [Z, Y]
+      ? Y
+      : `addInto: branches give ${ShowTensor<Y>} and ${ShowTensor<Z>}`
 /** a(x) + b(x). */
 export interface AddInto<out A, out B> extends Layer {
   readonly a: A
@@ -33,7 +37,9 @@ export type AddIntoFactory = <A extends Module, B extends Module>(a: A, b: B) =>
 
 type SplitIntoOut<Ms, X, O extends unknown[] = []> = Ms extends [infer M, ...infer R]
   ? Apply<M, X> extends infer Y
-    ? Y extends string ? `splitInto ${O['length']}: ${Y}` : SplitIntoOut<R, X, [...O, Y]>
+    ? Y extends string
+      ? `splitInto ${O['length']}: ${Y}`
+      : SplitIntoOut<R, X, [...O, Y]>
     : never
   : O
 /** [branch(x), …]; parameter paths begin with the branch's index. */

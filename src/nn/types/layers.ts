@@ -13,17 +13,16 @@ interface Pair<out A, out B> {
 type LinearMessage<I extends number, O extends number, K> = `linear(${I} -> ${O}) got last dimension ${ShowDim<K>}`
 
 /** The output of linear(I, O) for X, or a message. */
-export type LinearOut<X, I extends number, O extends number, D extends FloatDType> = X extends Tensor<
-  infer S,
-  infer DX,
-  infer T
->
-  ? S extends [...infer L extends Shape, infer K]
-    ? Pair<K, DX> extends Pair<I, D>
-      ? Tensor<[...L, O], D, T>
-      : Box<K> extends Box<I> ? `linear(${I} -> ${O}) is ${D}, got ${DX}` : LinearMessage<I, O, K>
-    : `linear(${I} -> ${O}) got shape ${Show<S>}`
-  : `linear(${I} -> ${O}) got a non-tensor`
+export type LinearOut<X, I extends number, O extends number, D extends FloatDType> =
+  X extends Tensor<infer S, infer DX, infer T>
+    ? S extends [...infer L extends Shape, infer K]
+      ? Pair<K, DX> extends Pair<I, D>
+        ? Tensor<[...L, O], D, T>
+        : Box<K> extends Box<I>
+          ? `linear(${I} -> ${O}) is ${D}, got ${DX}`
+          : LinearMessage<I, O, K>
+      : `linear(${I} -> ${O}) got shape ${Show<S>}`
+    : `linear(${I} -> ${O}) got a non-tensor`
 
 /** y = x W^T + b over the last dimension, any leading ones. */
 export interface Linear<out I extends number, out O extends number, out D extends FloatDType = 'f32'> extends Fn {
@@ -90,13 +89,16 @@ export interface Dropout extends Elementwise<'dropout'> {
 }
 
 type LayerNormMessage<I extends number, K> = `layerNorm(${I}) got last dimension ${ShowDim<K>}`
-type LayerNormOut<X, I extends number, D extends FloatDType> = X extends Tensor<infer S, infer DX, infer _T>
-  ? S extends [...unknown[], infer K]
-    ? Box<K> extends Box<I>
-      ? Box<DX> extends Box<D> ? X : `layerNorm(${I}) is ${D}, got ${DX}`
-      : LayerNormMessage<I, K>
-    : `layerNorm(${I}) got shape ${Show<S>}`
-  : `layerNorm(${I}) got a non-tensor`
+type LayerNormOut<X, I extends number, D extends FloatDType> =
+  X extends Tensor<infer S, infer DX, infer _T>
+    ? S extends [...unknown[], infer K]
+      ? Box<K> extends Box<I>
+        ? Box<DX> extends Box<D>
+          ? X
+          : `layerNorm(${I}) is ${D}, got ${DX}`
+        : LayerNormMessage<I, K>
+      : `layerNorm(${I}) got shape ${Show<S>}`
+    : `layerNorm(${I}) got a non-tensor`
 /** Normalizes the last dimension to mean 0 and variance 1, then scales and shifts it. */
 export interface LayerNorm<out I extends number, out D extends FloatDType = 'f32'> extends Fn {
   readonly weight: Parameter<[I], D>
@@ -115,15 +117,18 @@ export type LayerNormFactory = <const I extends number, D extends FloatDType = '
 ) => LayerNorm<I, D>
 
 /** [N, C] and [N, C, L] have their features at axis 1. When the rank is not known, [N, C] is assumed for the dry run. */
-type BatchNorm1dOut<X, C extends number, D extends FloatDType> = X extends Tensor<infer S, infer DX, infer T>
-  ? Box<DX> extends Box<D>
-    ? S extends [unknown, infer K] | [unknown, infer K, unknown]
-      ? Box<K> extends Box<C> ? X : `batchNorm1d(${C}) got ${ShowDim<K>} features`
-      : number extends S['length']
-        ? Tensor<[number, C], DX, T>
-        : `batchNorm1d(${C}) got shape ${Show<S>}, needs [N, ${C}] or [N, ${C}, L]`
-    : `batchNorm1d(${C}) is ${D}, got ${DX}`
-  : `batchNorm1d(${C}) got a non-tensor`
+type BatchNorm1dOut<X, C extends number, D extends FloatDType> =
+  X extends Tensor<infer S, infer DX, infer T>
+    ? Box<DX> extends Box<D>
+      ? S extends [unknown, infer K] | [unknown, infer K, unknown]
+        ? Box<K> extends Box<C>
+          ? X
+          : `batchNorm1d(${C}) got ${ShowDim<K>} features`
+        : number extends S['length']
+          ? Tensor<[number, C], DX, T>
+          : `batchNorm1d(${C}) got shape ${Show<S>}, needs [N, ${C}] or [N, ${C}, L]`
+      : `batchNorm1d(${C}) is ${D}, got ${DX}`
+    : `batchNorm1d(${C}) got a non-tensor`
 /** Normalizes each feature over the batch on a taped input, by the running statistics on others. */
 // @ts-ignore TS2636: forward is computed by a conditional type, which the compiler cannot prove covariant
 export interface BatchNorm1d<out C extends number, out D extends FloatDType = 'f32'> extends Layer {
@@ -146,7 +151,9 @@ export type BatchNorm1dFactory = <const C extends number, D extends FloatDType =
 /** Merges all dimensions but the first. */
 export interface Flatten extends Layer {
   readonly name: 'flatten'
-  readonly [OUT]: this[IN] extends Tensor<infer S, infer D, infer T> ? WithName<FlattenShape<S>, 'flatten', D, T> : never
+  readonly [OUT]: this[IN] extends Tensor<infer S, infer D, infer T>
+    ? WithName<FlattenShape<S>, 'flatten', D, T>
+    : never
 }
 
 /** A row of the table for each index. */
@@ -156,13 +163,12 @@ export interface Embedding<out V extends number, out E extends number, out D ext
   readonly [OUT]: EmbeddingOut<this[IN], V, E, D>
   forward<S extends Shape, DI extends IntDType, T extends Tape>(x: Tensor<S, DI, T>): Tensor<[...S, E], D, T>
 }
-type EmbeddingOut<X, V extends number, E extends number, D extends FloatDType> = X extends Tensor<
-  infer S,
-  infer DX,
-  infer T
->
-  ? DX extends IntDType ? Tensor<[...S, E], D, T> : `embedding(${V}, ${E}) needs i32 or u32 indices, got ${DX}`
-  : `embedding(${V}, ${E}) got a non-tensor`
+type EmbeddingOut<X, V extends number, E extends number, D extends FloatDType> =
+  X extends Tensor<infer S, infer DX, infer T>
+    ? DX extends IntDType
+      ? Tensor<[...S, E], D, T>
+      : `embedding(${V}, ${E}) needs i32 or u32 indices, got ${DX}`
+    : `embedding(${V}, ${E}) got a non-tensor`
 /** The type of `embedding`. */
 export type EmbeddingFactory = <const V extends number, const E extends number, D extends FloatDType = 'f32'>(
   count: V,

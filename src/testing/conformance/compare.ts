@@ -28,8 +28,14 @@ export function firstDifference(
   return undefined
 }
 
-function isAllowed(a: number, b: number, { BYTES_PER_ELEMENT }: Contents, allowance: Allowance, scale: number): boolean {
-  if (a !== a || b !== b) return a !== a && b !== b
+function isAllowed(
+  a: number,
+  b: number,
+  { BYTES_PER_ELEMENT }: Contents,
+  allowance: Allowance,
+  scale: number,
+): boolean {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) && Number.isNaN(b)
   const wide = BYTES_PER_ELEMENT === 8
   // A hair above the smallest normal number is allowed for: the function's own error may take it below.
   const mayFlush = !wide && b !== 0 && Math.abs(b) < smallestNormalF32 * (1 + 2 ** -20)
@@ -49,6 +55,6 @@ function isAllowed(a: number, b: number, { BYTES_PER_ELEMENT }: Contents, allowa
 const show = (x: number) => (Object.is(x, -0) ? '-0' : String(x))
 
 function distance(a: number, b: number, want: Contents): string {
-  const isFinite = Number.isFinite(a) && Number.isFinite(b) && a !== b
-  return isFinite && want instanceof Float32Array ? ` (${ulpDistance(a, b)} ulp)` : ''
+  const isNumber = Number.isFinite(a) && Number.isFinite(b) && a !== b
+  return isNumber && want instanceof Float32Array ? ` (${ulpDistance(a, b)} ulp)` : ''
 }

@@ -21,23 +21,33 @@ const newM = m.add(g.sub(m).mul(s(0)))
 const newV = v.mul(s(1)).add(g.mul(g).mul(s(2)))
 
 const passes: Readonly<Record<string, Pass>> = {
-  'copy': { inputs: ['f32'], exprs: [p], inPlace: [undefined], scalars: [] },
+  copy: { inputs: ['f32'], exprs: [p], inPlace: [undefined], scalars: [] },
   'moving average': { inputs: ['f32', 'f32'], exprs: [p.lerp(g, s(0), s(1))], inPlace: [0], scalars: [0.001, 0.999] },
-  'Adam': {
-    inputs: ['f32', 'f32', 'f32', 'f32'], exprs: [p.sub(newM.div(newV.sqrt().add(s(4))).mul(s(3))), newM, newV],
-    inPlace: [0, 2, 3], scalars: [0.1, 0.999, 0.001, 1e-3, 1e-8], positive: [3],
+  Adam: {
+    inputs: ['f32', 'f32', 'f32', 'f32'],
+    exprs: [p.sub(newM.div(newV.sqrt().add(s(4))).mul(s(3))), newM, newV],
+    inPlace: [0, 2, 3],
+    scalars: [0.1, 0.999, 0.001, 1e-3, 1e-8],
+    positive: [3],
   },
   'a counter and a mask': {
-    inputs: ['i32', 'bool'], exprs: [input(0, 'i32').add(input(1, 'bool').cast('i32')), input(1, 'bool').not()],
-    inPlace: [0, undefined], scalars: [],
+    inputs: ['i32', 'bool'],
+    exprs: [input(0, 'i32').add(input(1, 'bool').cast('i32')), input(1, 'bool').not()],
+    inPlace: [0, undefined],
+    scalars: [],
   },
-  'f64': { inputs: ['f64', 'f64'], exprs: [input(0, 'f64').mul(0.5).add(input(1, 'f64'))], inPlace: [0], scalars: [] },
+  f64: { inputs: ['f64', 'f64'], exprs: [input(0, 'f64').mul(0.5).add(input(1, 'f64'))], inPlace: [0], scalars: [] },
 }
 
 /** Lengths of the parts; each operand of each part lies in a buffer of its own or shares one with the others. */
 const models: Readonly<Record<string, readonly number[]>> = {
-  'nothing': [], 'one part': [37], 'an empty part': [5, 0, 7], 'every tail': Array.from({ length: 35 }, (_, i) => i),
-  'one large part': [150_001], 'large and small parts': [70_001, 1, 3, 16, 20_000, 64, 2], 'many parts': Array.from({ length: 161 }, (_, i) => 1 + ((i * 37) % 129)),
+  nothing: [],
+  'one part': [37],
+  'an empty part': [5, 0, 7],
+  'every tail': Array.from({ length: 35 }, (_, i) => i),
+  'one large part': [150_001],
+  'large and small parts': [70_001, 1, 3, 16, 20_000, 64, 2],
+  'many parts': Array.from({ length: 161 }, (_, i) => 1 + ((i * 37) % 129)),
 }
 
 export function foreachCases(random: Random): ConformanceCase[] {
@@ -51,7 +61,13 @@ export function foreachCases(random: Random): ConformanceCase[] {
   )
 }
 
-function foreachCase(name: string, random: Random, pass: Pass, lengths: readonly number[], packed: boolean): ConformanceCase {
+function foreachCase(
+  name: string,
+  random: Random,
+  pass: Pass,
+  lengths: readonly number[],
+  packed: boolean,
+): ConformanceCase {
   const { inputs, exprs, inPlace, scalars, positive = [] } = pass
   const outputs = exprs.map(({ dtype }) => dtype)
   // Operands with memory: all inputs, and the outputs that overwrite none of them.
@@ -59,7 +75,11 @@ function foreachCase(name: string, random: Random, pass: Pass, lengths: readonly
   let next = inputs.length
   const operandOf = [...inputs.keys(), ...inPlace.map((over) => over ?? next++)]
 
-  const buffers = owned.map((dtype, i) => (packed ? [pack(random, dtype, lengths, positive.includes(i))] : lengths.map((length) => pack(random, dtype, [length], positive.includes(i)))))
+  const buffers = owned.map((dtype, i) =>
+    packed
+      ? [pack(random, dtype, lengths, positive.includes(i))]
+      : lengths.map((length) => pack(random, dtype, [length], positive.includes(i))),
+  )
   const flat = buffers.flat()
   const parts: Part[] = lengths.map((length, at) => ({
     length,
@@ -74,6 +94,11 @@ function foreachCase(name: string, random: Random, pass: Pass, lengths: readonly
 
 /** Parts one after the other, with an element before, between and behind them that must not change. */
 function pack(random: Random, dtype: DType, lengths: readonly number[], positive: boolean) {
-  const values = randomContents(random, dtype, lengths.reduce((sum, length) => sum + length + 1, 1), 'plain')
+  const values = randomContents(
+    random,
+    dtype,
+    lengths.reduce((sum, length) => sum + length + 1, 1),
+    'plain',
+  )
   return positive ? contentsOf(dtype, Array.from(values, Math.abs)) : values
 }

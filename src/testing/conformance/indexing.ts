@@ -27,8 +27,15 @@ function accessCase(kind: Kind, name: string, random: Random, access: Access): C
   const indices = access.indices ?? Array.from({ length: indexCount }, () => random.whole(0, size - 1))
   const at = (of: DType, from: number): Operand => ({ dtype: of, strides: [], offset: from })
   const kernel: GatherKernel | ScatterAddKernel = {
-    kind, outer, size, inner, count, perOuter,
-    source: at(dtype, offset), index: at(indexDType, offset), output: at(dtype, 2 * offset),
+    kind,
+    outer,
+    size,
+    inner,
+    count,
+    perOuter,
+    source: at(dtype, offset),
+    index: at(indexDType, offset),
+    output: at(dtype, 2 * offset),
   }
   const [sourceLength, outputLength] = kind === 'gather' ? [table, list] : [list, table]
   const strangers = Array.from({ length: offset }, () => 1 << 20)
@@ -41,27 +48,49 @@ function accessCase(kind: Kind, name: string, random: Random, access: Access): C
 }
 
 const sizes: readonly Access[] = [
-  { size: 1, inner: 1, count: 1 }, { size: 5, inner: 1, count: 9 }, { size: 5, inner: 3, count: 4 }, { size: 10, inner: 16, count: 7 },
-  { size: 7, inner: 17, count: 5 }, { outer: 3, size: 4, inner: 1, count: 6 }, { outer: 3, size: 4, inner: 5, count: 2 }, { outer: 2, size: 3, inner: 33, count: 3 },
-  { size: 3, inner: 4, count: 0 }, { outer: 0, size: 3, inner: 4, count: 2 }, { size: 3, inner: 0, count: 2 }, { size: 1000, inner: 64, count: 700 }, { outer: 2000, size: 10, inner: 1, count: 3 },
+  { size: 1, inner: 1, count: 1 },
+  { size: 5, inner: 1, count: 9 },
+  { size: 5, inner: 3, count: 4 },
+  { size: 10, inner: 16, count: 7 },
+  { size: 7, inner: 17, count: 5 },
+  { outer: 3, size: 4, inner: 1, count: 6 },
+  { outer: 3, size: 4, inner: 5, count: 2 },
+  { outer: 2, size: 3, inner: 33, count: 3 },
+  { size: 3, inner: 4, count: 0 },
+  { outer: 0, size: 3, inner: 4, count: 2 },
+  { size: 3, inner: 0, count: 2 },
+  { size: 1000, inner: 64, count: 700 },
+  { outer: 2000, size: 10, inner: 1, count: 3 },
 ]
 
 /** `gather` and `scatterAdd`: sizes, repeated and bad indices, dtypes, offsets. */
 export function indexingCases(random: Random): ConformanceCase[] {
   return kinds.flatMap((kind) => {
     const make = (name: string, access: Access) => accessCase(kind, name, random, access)
-    const dtypes = kind === 'gather' ? (['f32', 'i32', 'u32', 'bool', 'f64'] as const) : (['f32', 'i32', 'u32', 'f64'] as const)
+    const dtypes =
+      kind === 'gather' ? (['f32', 'i32', 'u32', 'bool', 'f64'] as const) : (['f32', 'i32', 'u32', 'f64'] as const)
     const bySize = sizes.flatMap((access) => {
       const { outer = 1, size, inner, count } = access
       const name = `[${outer},${size},${inner}] by ${count}`
-      return [make(name, access), make(`${name}, own indices per row`, { ...access, perOuter: true }), make(`${name}, offsets`, { ...access, offset: 3 })]
+      return [
+        make(name, access),
+        make(`${name}, own indices per row`, { ...access, perOuter: true }),
+        make(`${name}, offsets`, { ...access, offset: 3 }),
+      ]
     })
     const byDType = dtypes.flatMap((dtype) =>
-      (['i32', 'u32'] as const).map((indexDType) => make(`${dtype} by ${indexDType}`, { outer: 2, size: 6, inner: 3, count: 8, dtype, indexDType })),
+      (['i32', 'u32'] as const).map((indexDType) =>
+        make(`${dtype} by ${indexDType}`, { outer: 2, size: 6, inner: 3, count: 8, dtype, indexDType }),
+      ),
     )
     const repeated = [
       make('one index many times', { size: 4, inner: 5, count: 50, indices: new Array<number>(50).fill(2) }),
-      make('one index many times, single elements', { size: 4, inner: 1, count: 3001, indices: new Array<number>(3001).fill(3) }),
+      make('one index many times, single elements', {
+        size: 4,
+        inner: 1,
+        count: 3001,
+        indices: new Array<number>(3001).fill(3),
+      }),
       make('one row is all there is', { size: 1, inner: 9, count: 21 }),
       make('reversed', { size: 6, inner: 2, count: 6, indices: [5, 4, 3, 2, 1, 0] }),
     ]

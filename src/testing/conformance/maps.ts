@@ -42,15 +42,26 @@ const b = input(1, 'f32')
 const difference = a.sub(b)
 
 const shapes: readonly (readonly number[])[] = [
-  [], [1], [5], [1, 1], [3, 7], [7, 1], [1, 9], [2, 3, 5], [4, 1, 6], [2, 3, 4, 5], [3, 1, 2, 1, 4], [2, 3, 1, 2, 2, 3],
+  [],
+  [1],
+  [5],
+  [1, 1],
+  [3, 7],
+  [7, 1],
+  [1, 9],
+  [2, 3, 5],
+  [4, 1, 6],
+  [2, 3, 4, 5],
+  [3, 1, 2, 1, 4],
+  [2, 3, 1, 2, 2, 3],
 ]
 
 /** Every kind of layout on every rank from 0 to 6, then random mixtures. */
 export function layoutCases(random: Random): ConformanceCase[] {
   const axesOf = (shape: readonly number[]) => [...shape.keys()]
   const layouts: Record<string, (shape: readonly number[]) => [Layout, Layout, Layout]> = {
-    'contiguous': () => [{}, {}, {}],
-    'offsets': () => [{ offset: 3 }, { offset: 1 }, { offset: 2 }],
+    contiguous: () => [{}, {}, {}],
+    offsets: () => [{ offset: 3 }, { offset: 1 }, { offset: 2 }],
     'repeated scalar': (shape) => [{ repeat: axesOf(shape) }, {}, {}],
     'repeated scalars': (shape) => [{ repeat: axesOf(shape) }, { repeat: axesOf(shape), offset: 2 }, {}],
     'repeated rows': (shape) => [{ repeat: axesOf(shape).slice(0, -1) }, {}, {}],
@@ -74,7 +85,9 @@ export function layoutCases(random: Random): ConformanceCase[] {
   const mixed = Array.from({ length: 60 }, (_, i) => {
     const shape = Array.from({ length: random.whole(1, 6) }, () => random.whole(1, 5))
     const dtypes: DType[] = ['f32', random.pick<DType>(['f32', 'i32', 'u32', 'bool'])]
-    const inputs = dtypes.map((dtype) => readable(random, dtype, shape, randomLayout(random, shape.length, true), 'whole'))
+    const inputs = dtypes.map((dtype) =>
+      readable(random, dtype, shape, randomLayout(random, shape.length, true), 'whole'),
+    )
     const exprs = [a.sub(input(1, dtypes[1] ?? 'f32').cast('f32')), input(1, dtypes[1] ?? 'f32')]
     const outputs = exprs.map(({ dtype }) => writable(dtype, shape, randomLayout(random, shape.length, false)))
     return mapCase(`layout/random ${i} [${shape}]`, shape, inputs, exprs, outputs)
@@ -90,10 +103,15 @@ export function sizeCases(random: Random): ConformanceCase[] {
   }
   const tails = Array.from({ length: 35 }, (_, size) => sized('tail', [size]))
   const rows = Array.from({ length: 17 }, (_, size) => {
-    const inputs = [readable(random, 'f32', [3, size], { gap: 1 }, 'plain'), readable(random, 'f32', [3, size], { repeat: [0] }, 'plain')]
+    const inputs = [
+      readable(random, 'f32', [3, size], { gap: 1 }, 'plain'),
+      readable(random, 'f32', [3, size], { repeat: [0] }, 'plain'),
+    ]
     return mapCase(`size/rows [3,${size}]`, [3, size], inputs, [difference], [writable('f32', [3, size], { gap: 2 })])
   })
-  const exponentials = Array.from({ length: 17 }, (_, size) => sized('tail of exp', [size], a.exp(), { kind: 'ulp', ulp: 4 }))
+  const exponentials = Array.from({ length: 17 }, (_, size) =>
+    sized('tail of exp', [size], a.exp(), { kind: 'ulp', ulp: 4 }),
+  )
   const empty = [[0], [3, 0], [0, 3], [2, 0, 4]].map((shape) => sized('empty', shape))
   const large = [[100_003], [300_007], [301, 1009], [50, 40, 33]].map((shape) => sized('large', shape))
   return [...tails, ...rows, ...exponentials, ...empty, ...large, ...largeLayouts(random)]
@@ -106,7 +124,7 @@ function largeLayouts(random: Random): ConformanceCase[] {
     'a repeated column': [{ repeat: [1] }, {}, {}],
     'a transposed input': [{ order: [1, 0] }, {}, {}],
     'a transposed output': [{}, {}, { order: [1, 0] }],
-    'views': [{ gap: 3 }, { gap: 1, offset: 7 }, { gap: 2 }],
+    views: [{ gap: 3 }, { gap: 1, offset: 7 }, { gap: 2 }],
   }
   return Object.entries(layouts).map(([name, [first, second, out]]) => {
     const inputs = [readable(random, 'f32', shape, first, 'plain'), readable(random, 'f32', shape, second, 'plain')]
@@ -135,12 +153,22 @@ export function sharingCases(random: Random): ConformanceCase[] {
   const row = readable(random, 'f32', matrix, { repeat: [0] }, 'plain')
   const halves = readable(random, 'f32', [2, 8], {}, 'plain')
   const half = (offset: number): Bound => ({ ...halves, operand: { dtype: 'f32', strides: [1], offset } })
-  const outputs = [writable('f32', matrix), writable('bool', matrix, { gap: 1 }), writable('i32', matrix, { order: [1, 0] })]
+  const outputs = [
+    writable('f32', matrix),
+    writable('bool', matrix, { gap: 1 }),
+    writable('i32', matrix, { order: [1, 0] }),
+  ]
   return [
     ...inPlace,
     mapCase('sharing/a permuted view in place', matrix, [viewed, row], [difference], [viewed]),
     mapCase('sharing/from one half of a buffer to the other', [8], [half(0)], [a.neg()], [half(8)]),
-    mapCase('sharing/outputs of three dtypes', matrix, [viewed, row], [difference, a.gt(b), a.mul(50).cast('i32')], outputs),
+    mapCase(
+      'sharing/outputs of three dtypes',
+      matrix,
+      [viewed, row],
+      [difference, a.gt(b), a.mul(50).cast('i32')],
+      outputs,
+    ),
     mapCase('sharing/no inputs', matrix, [], [index().cast('f32')], [writable('f32', matrix)]),
   ]
 }

@@ -4,7 +4,7 @@ import { DeviceError } from '../../tensor/errors.js'
 interface MemoryCheck {
   readonly name: string
   /** What is wrong, in words; nothing if all is well. */
-  check(backend: Backend): Promise<string | undefined>
+  readonly check: (backend: Backend) => Promise<string | undefined>
 }
 
 const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 89 + 7) & 255)

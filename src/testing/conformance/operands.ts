@@ -36,18 +36,23 @@ function place(shape: readonly number[], layout: Layout): { strides: number[]; o
 }
 
 /** Visits the position of every element of an operand. */
-function eachPosition(shape: readonly number[], strides: readonly number[], offset: number, visit: (at: number) => void) {
+function eachPosition(
+  shape: readonly number[],
+  strides: readonly number[],
+  offset: number,
+  visit: (at: number) => void,
+) {
   const along = (axis: number, from: number): void => {
     const size = shape[axis]
-    if (size === undefined) return visit(from)
-    const stride = strides[axis] ?? 0
-    for (let i = 0; i < size; i++) along(axis + 1, from + i * stride)
+    if (size === undefined) visit(from)
+    else for (let i = 0; i < size; i++) along(axis + 1, from + i * (strides[axis] ?? 0))
   }
   along(0, offset)
 }
 
 /** What must not be read: NaN in floats, a far value in integers. */
-const strangerOf = (dtype: DType) => (dtype === 'f32' || dtype === 'f64' ? Number.NaN : dtype === 'bool' ? 1 : 123456789)
+const strangerOf = (dtype: DType) =>
+  dtype === 'f32' || dtype === 'f64' ? Number.NaN : dtype === 'bool' ? 1 : 123456789
 
 /** An operand with random elements, surrounded by values that spoil every result that uses them. */
 export function readable(random: Random, dtype: DType, shape: readonly number[], layout: Layout, style: Style): Bound {

@@ -40,7 +40,10 @@ export class Random {
     return list[this.whole(0, list.length - 1)] ?? list[0]
   }
   shuffled<T>(list: readonly T[]): T[] {
-    return list.map((value) => ({ value, at: this.bits() })).sort((a, b) => a.at - b.at).map(({ value }) => value)
+    return list
+      .map((value) => ({ value, at: this.bits() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ value }) => value)
   }
 }
 

@@ -42,14 +42,31 @@ const positions = ['argmax', 'argmin'] as const
 
 /** All sets of axes of a rank, the empty one included. */
 function axisSets(rank: number): number[][] {
-  return Array.from({ length: 2 ** rank }, (_, set) => Array.from({ length: rank }, (__, axis) => axis).filter((axis) => set & (1 << axis)))
+  return Array.from({ length: 2 ** rank }, (_, set) =>
+    Array.from({ length: rank }, (__, axis) => axis).filter((axis) => set & (1 << axis)),
+  )
 }
 
-const shapes: readonly (readonly number[])[] = [[], [1], [7], [3, 5], [9, 2], [1, 6], [2, 3, 4], [4, 1, 3], [3, 2, 2, 5]]
+const shapes: readonly (readonly number[])[] = [
+  [],
+  [1],
+  [7],
+  [3, 5],
+  [9, 2],
+  [1, 6],
+  [2, 3, 4],
+  [4, 1, 3],
+  [3, 2, 2, 5],
+]
 
 export function reduceCases(random: Random): ConformanceCase[] {
   return [
-    ...axesCases(random), ...sizes(random), ...edges(), ...expressions(random), ...reals(random), ...otherDTypes(random),
+    ...axesCases(random),
+    ...sizes(random),
+    ...edges(),
+    ...expressions(random),
+    ...reals(random),
+    ...otherDTypes(random),
   ]
 }
 
@@ -81,7 +98,9 @@ function sizes(random: Random): ConformanceCase[] {
   const add = (shape: readonly number[], axes: readonly number[], layout: Layout = {}) => {
     for (const combine of axes.length === 1 ? [...combines, ...positions] : combines) {
       const inputs = [readable(random, 'f32', shape, layout, 'whole')]
-      cases.push(reduceCase({ name: `size ${combine} [${shape}] over [${axes}]`, combine, shape, axes, inputs, expr: x }))
+      cases.push(
+        reduceCase({ name: `size ${combine} [${shape}] over [${axes}]`, combine, shape, axes, inputs, expr: x }),
+      )
     }
   }
   for (let size = 1; size <= 35; size++) {
@@ -105,25 +124,72 @@ const nan = Number.NaN
 /** NaN, infinities, ties, empty axes. */
 function edges(): ConformanceCase[] {
   const rows: Record<string, readonly number[]> = {
-    'ties': [1, 3, 3, -2, 3, -2, 0, 1, 3, -2, -2, 3], 'all equal': new Array<number>(19).fill(5), 'zeros of both signs': [0, -0, 0, -0, -0, 0],
-    'one NaN': [1, 2, 3, 4, 5, 6, nan, 8, 9, 10], 'two NaN': [1, nan, 9, 9, 9, 9, 9, 9, nan, 2], 'NaN first': [nan, 1, 2, 3, 4, 5], 'NaN last': [1, 2, 3, 4, 5, nan],
-    'all NaN': new Array<number>(9).fill(nan), 'infinities': [1, inf, 2, -inf, inf, -inf], 'all −∞': new Array<number>(7).fill(-inf), 'all ∞': new Array<number>(7).fill(inf),
-    '∞ only': [1, 2, inf, 3, inf], 'NaN among infinities': [inf, -inf, nan, inf, -inf, 3, 4, 5, 6],
+    ties: [1, 3, 3, -2, 3, -2, 0, 1, 3, -2, -2, 3],
+    'all equal': new Array<number>(19).fill(5),
+    'zeros of both signs': [0, -0, 0, -0, -0, 0],
+    'one NaN': [1, 2, 3, 4, 5, 6, nan, 8, 9, 10],
+    'two NaN': [1, nan, 9, 9, 9, 9, 9, 9, nan, 2],
+    'NaN first': [nan, 1, 2, 3, 4, 5],
+    'NaN last': [1, 2, 3, 4, 5, nan],
+    'all NaN': new Array<number>(9).fill(nan),
+    infinities: [1, inf, 2, -inf, inf, -inf],
+    'all −∞': new Array<number>(7).fill(-inf),
+    'all ∞': new Array<number>(7).fill(inf),
+    '∞ only': [1, 2, inf, 3, inf],
+    'NaN among infinities': [inf, -inf, nan, inf, -inf, 3, 4, 5, 6],
   }
   const special = Object.entries(rows).flatMap(([name, values]) =>
     [...combines, ...positions].flatMap((combine) => {
       const shape = [values.length]
-      const down = { operand: { dtype: 'f32' as const, strides: [1, 0], offset: 0 }, contents: contentsOf('f32', values) }
+      const down = {
+        operand: { dtype: 'f32' as const, strides: [1, 0], offset: 0 },
+        contents: contentsOf('f32', values),
+      }
       return [
-        reduceCase({ name: `${combine} of ${name}`, combine, shape, axes: [0], inputs: [vector('f32', values)], expr: x }),
-        reduceCase({ name: `${combine} of ${name}, by columns`, combine, shape: [...shape, 5], axes: [0], inputs: [down], expr: x }),
+        reduceCase({
+          name: `${combine} of ${name}`,
+          combine,
+          shape,
+          axes: [0],
+          inputs: [vector('f32', values)],
+          expr: x,
+        }),
+        reduceCase({
+          name: `${combine} of ${name}, by columns`,
+          combine,
+          shape: [...shape, 5],
+          axes: [0],
+          inputs: [down],
+          expr: x,
+        }),
       ]
     }),
   )
-  const nothing = (shape: readonly number[]): Bound => ({ operand: { dtype: 'f32', strides: shape.map(() => 1), offset: 0 }, contents: contentsOf('f32', [nan]) })
+  const nothing = (shape: readonly number[]): Bound => ({
+    operand: { dtype: 'f32', strides: shape.map(() => 1), offset: 0 },
+    contents: contentsOf('f32', [nan]),
+  })
   const empty = combines.flatMap((combine) =>
-    ([[[0], [0]], [[3, 0], [1]], [[0, 3], [0]], [[0, 3], [1]], [[2, 0, 3], [0, 1]]] as const).map(([shape, axes]) =>
-      reduceCase({ name: `${combine} of the empty [${shape}] over [${axes}]`, combine, shape, axes, inputs: [nothing(shape)], expr: x }),
+    (
+      [
+        [[0], [0]],
+        [[3, 0], [1]],
+        [[0, 3], [0]],
+        [[0, 3], [1]],
+        [
+          [2, 0, 3],
+          [0, 1],
+        ],
+      ] as const
+    ).map(([shape, axes]) =>
+      reduceCase({
+        name: `${combine} of the empty [${shape}] over [${axes}]`,
+        combine,
+        shape,
+        axes,
+        inputs: [nothing(shape)],
+        expr: x,
+      }),
     ),
   )
   return [...special, ...empty]
@@ -138,20 +204,57 @@ function expressions(random: Random): ConformanceCase[] {
     const base = { combine: 'sum', shape, axes } as const
     const on = `over [${axes}]`
     return [
-      reduceCase({ ...base, name: `dot product ${on}`, inputs: [whole('f32'), whole('f32', { repeat: [1] })], expr: x.mul(y) }),
-      reduceCase({ ...base, name: `squares of a permuted view ${on}`, inputs: [whole('f32', { order: [2, 0, 1], offset: 3 })], expr: x.square() }),
+      reduceCase({
+        ...base,
+        name: `dot product ${on}`,
+        inputs: [whole('f32'), whole('f32', { repeat: [1] })],
+        expr: x.mul(y),
+      }),
+      reduceCase({
+        ...base,
+        name: `squares of a permuted view ${on}`,
+        inputs: [whole('f32', { order: [2, 0, 1], offset: 3 })],
+        expr: x.square(),
+      }),
       reduceCase({ ...base, name: `count ${on}`, inputs: [whole('f32'), whole('f32')], expr: x.gt(y).cast('i32') }),
-      reduceCase({ ...base, name: `integers as floats ${on}`, inputs: [whole('i32')], expr: input(0, 'i32').cast('f32') }),
+      reduceCase({
+        ...base,
+        name: `integers as floats ${on}`,
+        inputs: [whole('i32')],
+        expr: input(0, 'i32').cast('f32'),
+      }),
       reduceCase({ ...base, name: `index ${on}`, inputs: [], expr: index() }),
-      reduceCase({ ...base, name: `scalars ${on}`, inputs: [whole('f32')], expr: x.mul(scalar(1, 'f32')).add(scalar(0, 'f32')), scalars: [2, -3] }),
-      reduceCase({ ...base, name: `max of |x − y| ${on}`, combine: 'max', inputs: [whole('f32'), whole('f32', { repeat: [0, 2] })], expr: x.sub(y).abs() }),
+      reduceCase({
+        ...base,
+        name: `scalars ${on}`,
+        inputs: [whole('f32')],
+        expr: x.mul(scalar(1, 'f32')).add(scalar(0, 'f32')),
+        scalars: [2, -3],
+      }),
+      reduceCase({
+        ...base,
+        name: `max of |x − y| ${on}`,
+        combine: 'max',
+        inputs: [whole('f32'), whole('f32', { repeat: [0, 2] })],
+        expr: x.sub(y).abs(),
+      }),
     ]
   })
 }
 
 function reals(random: Random): ConformanceCase[] {
   const list: (readonly [readonly number[], readonly number[]])[] = [
-    [[17], [0]], [[1000], [0]], [[100_003], [0]], [[33, 65], [0]], [[33, 65], [1]], [[200, 300], [0, 1]], [[9, 8, 7], [1]], [[2000, 31], [0]],
+    [[17], [0]],
+    [[1000], [0]],
+    [[100_003], [0]],
+    [[33, 65], [0]],
+    [[33, 65], [1]],
+    [
+      [200, 300],
+      [0, 1],
+    ],
+    [[9, 8, 7], [1]],
+    [[2000, 31], [0]],
   ]
   return list.flatMap(([shape, axes]) => {
     const real = (layout: Layout = {}) => readable(random, 'f32', shape, layout, 'plain')
@@ -173,7 +276,14 @@ function otherDTypes(random: Random): ConformanceCase[] {
       [[0], [1]].map((axes) => {
         const style = dtype === 'f64' ? 'whole' : 'plain'
         const inputs = [readable(random, dtype, shape, { offset: 1, gap: 1 }, style)]
-        return reduceCase({ name: `${combine} ${dtype} over [${axes}]`, combine, shape, axes, inputs, expr: input(0, dtype) })
+        return reduceCase({
+          name: `${combine} ${dtype} over [${axes}]`,
+          combine,
+          shape,
+          axes,
+          inputs,
+          expr: input(0, dtype),
+        })
       }),
     )
   })

@@ -18,7 +18,12 @@ function apply(dtype: DType, build: (...inputs: Expr[]) => Expr, rows: number[][
   const buffers = columns.map((column) => arrayOf[dtype].from(column))
   return [...(run(kernel, [...buffers, new arrayOf[expr.dtype](rows.length)], scalars).at(-1) ?? [])]
 }
-const unary = (dtype: DType, build: (x: Expr) => Expr, values: number[]) => apply(dtype, build, values.map((x) => [x]))
+const unary = (dtype: DType, build: (x: Expr) => Expr, values: number[]) =>
+  apply(
+    dtype,
+    build,
+    values.map((x) => [x]),
+  )
 
 const inf = Number.POSITIVE_INFINITY
 
@@ -58,35 +63,132 @@ test('fma rounds once: it sees what double rounding loses', () => {
     [1e30, 1e30, 0],
   ]
   expect(apply('f32', (x, y, z) => x.fma(y, z), rows)).toEqual([
-    1 + 2 ** -11 + 2 * half, 1 + 2 ** -11, -(1 + 2 ** -11 + 2 * half), 1.5 + 2 ** -23, 1.5 + 2 ** -22, half, NaN, inf,
+    1 + 2 ** -11 + 2 * half,
+    1 + 2 ** -11,
+    -(1 + 2 ** -11 + 2 * half),
+    1.5 + 2 ** -23,
+    1.5 + 2 ** -22,
+    half,
+    NaN,
+    inf,
   ])
 })
 
 // [argument, the f32 nearest the true value], from 60-digit arithmetic (mpmath) at the f32 nearest the argument.
 const transcendental: Record<string, [(x: Expr) => Expr, [number, number][]]> = {
-  exp: [(x) => x.exp(), [[0.3, 1.3498588800430298], [-2.7, 0.067205511033535], [88.5, 2.723087918012828e38], [-inf, 0], [inf, inf]]],
-  log: [(x) => x.log(), [[0.3, -1.2039728164672852], [5.5, 1.7047480344772339], [1e-20, -46.051700592041016], [0, -inf], [-1, NaN]]],
-  log1p: [(x) => x.log1p(), [[1e-7, 9.999999406318238e-8], [0.3, 0.2623642683029175], [-1, -inf]]],
-  expm1: [(x) => x.expm1(), [[1e-7, 1.000000082740371e-7], [-0.3, -0.25918179750442505], [-inf, -1]]],
-  tanh: [(x) => x.tanh(), [[1e-4, 9.999999747378752e-5], [0.5, 0.46211716532707214], [3.3, 0.9972829818725586], [-inf, -1]]],
-  sin: [(x) => x.sin(), [[0.5, 0.4794255495071411], [3.1415927, -8.742277657347586e-8], [1e5, 0.03574879840016365], [1e20, 0.6565766930580139]]],
-  cos: [(x) => x.cos(), [[0.5, 0.8775825500488281], [1.5707964, -4.371138828673793e-8], [1e20, 0.7542592883110046], [inf, NaN]]],
-  erf: [(x) => x.erf(), [[0.25, 0.27632638812065125], [-1.5, -0.9661051630973816], [3, 0.9999778866767883], [-inf, -1], [-0, -0]]],
+  exp: [
+    (x) => x.exp(),
+    [
+      [0.3, 1.3498588800430298],
+      [-2.7, 0.067205511033535],
+      [88.5, 2.723087918012828e38],
+      [-inf, 0],
+      [inf, inf],
+    ],
+  ],
+  log: [
+    (x) => x.log(),
+    [
+      [0.3, -1.2039728164672852],
+      [5.5, 1.7047480344772339],
+      [1e-20, -46.051700592041016],
+      [0, -inf],
+      [-1, NaN],
+    ],
+  ],
+  log1p: [
+    (x) => x.log1p(),
+    [
+      [1e-7, 9.999999406318238e-8],
+      [0.3, 0.2623642683029175],
+      [-1, -inf],
+    ],
+  ],
+  expm1: [
+    (x) => x.expm1(),
+    [
+      [1e-7, 1.000000082740371e-7],
+      [-0.3, -0.25918179750442505],
+      [-inf, -1],
+    ],
+  ],
+  tanh: [
+    (x) => x.tanh(),
+    [
+      [1e-4, 9.999999747378752e-5],
+      [0.5, 0.46211716532707214],
+      [3.3, 0.9972829818725586],
+      [-inf, -1],
+    ],
+  ],
+  sin: [
+    (x) => x.sin(),
+    [
+      [0.5, 0.4794255495071411],
+      [Math.PI, -8.742277657347586e-8],
+      [1e5, 0.03574879840016365],
+      [1e20, 0.6565766930580139],
+    ],
+  ],
+  cos: [
+    (x) => x.cos(),
+    [
+      [0.5, 0.8775825500488281],
+      [1.5707964, -4.371138828673793e-8],
+      [1e20, 0.7542592883110046],
+      [inf, NaN],
+    ],
+  ],
+  erf: [
+    (x) => x.erf(),
+    [
+      [0.25, 0.27632638812065125],
+      [-1.5, -0.9661051630973816],
+      [3, 0.9999778866767883],
+      [-inf, -1],
+      [-0, -0],
+    ],
+  ],
 }
 for (const [name, [build, rows]] of Object.entries(transcendental)) {
   test(`${name} is the nearest f32`, () => {
-    expect(unary('f32', build, rows.map(([x]) => x))).toEqual(rows.map(([, y]) => y))
+    expect(
+      unary(
+        'f32',
+        build,
+        rows.map(([x]) => x),
+      ),
+    ).toEqual(rows.map(([, y]) => y))
   })
 }
 
 test('erf in f64 is within 4 ulp of 60-digit values', () => {
   const table = [
-    [1e-300, 1.1283791670955126e-300], [1e-10, 1.1283791670955126e-10], [1e-5, 1.1283791670579e-5],
-    [0.1, 0.1124629160182849], [0.3, 0.3286267594591274], [0.5, 0.5204998778130465], [0.8, 0.7421009647076605],
-    [1, 0.8427007929497149], [1.3, 0.9340079449406524], [1.7, 0.9837904585907745], [2, 0.9953222650189527],
-    [2.2, 0.9981371537020182], [2.4, 0.999311486103355], [2.4999999, 0.9995930477647266], [2.5, 0.999593047982555],
-    [2.6, 0.9997639655834707], [2.9, 0.9999589021219005], [3.2, 0.9999939742388483], [3.7, 0.9999998328489421],
-    [4.4, 0.999999999510829], [5.1, 0.9999999999994507], [5.8, 0.9999999999999998], [6, 1], [7.5, 1], [inf, 1],
+    [1e-300, 1.1283791670955126e-300],
+    [1e-10, 1.1283791670955126e-10],
+    [1e-5, 1.1283791670579e-5],
+    [0.1, 0.1124629160182849],
+    [0.3, 0.3286267594591274],
+    [0.5, 0.5204998778130465],
+    [0.8, 0.7421009647076605],
+    [1, 0.8427007929497149],
+    [1.3, 0.9340079449406524],
+    [1.7, 0.9837904585907745],
+    [2, 0.9953222650189527],
+    [2.2, 0.9981371537020182],
+    [2.4, 0.999311486103355],
+    [2.4999999, 0.9995930477647266],
+    [2.5, 0.999593047982555],
+    [2.6, 0.9997639655834707],
+    [2.9, 0.9999589021219005],
+    [3.2, 0.9999939742388483],
+    [3.7, 0.9999998328489421],
+    [4.4, 0.999999999510829],
+    [5.1, 0.9999999999994507],
+    [5.8, 0.9999999999999998],
+    [6, 1],
+    [7.5, 1],
+    [inf, 1],
   ] as const
   for (const [x, y] of table) {
     const ulp = 2 ** (Math.floor(Math.log2(y)) - 52)
@@ -97,12 +199,29 @@ test('erf in f64 is within 4 ulp of 60-digit values', () => {
 })
 
 test('pow follows IEEE, not JavaScript', () => {
-  const rows = [[2, 10], [-2, 3], [-2, 0.5], [NaN, 0], [1, NaN], [-1, inf], [0, -1], [-0, -1], [-0, -2], [0.5, inf]]
+  const rows = [
+    [2, 10],
+    [-2, 3],
+    [-2, 0.5],
+    [NaN, 0],
+    [1, NaN],
+    [-1, inf],
+    [0, -1],
+    [-0, -1],
+    [-0, -2],
+    [0.5, inf],
+  ]
   expect(apply('f32', (a, b) => a.pow(b), rows)).toEqual([1024, -8, NaN, 1, 1, 1, inf, -inf, inf, 0])
 })
 
 test('max and min carry NaN from either side and take the left of equals', () => {
-  const rows = [[1, 2], [NaN, 1], [1, NaN], [0, -0], [-0, 0]]
+  const rows = [
+    [1, 2],
+    [NaN, 1],
+    [1, NaN],
+    [0, -0],
+    [-0, 0],
+  ]
   expect(apply('f32', (a, b) => a.max(b), rows)).toEqual([2, NaN, NaN, 0, -0])
   expect(apply('f32', (a, b) => a.min(b), rows)).toEqual([1, NaN, NaN, 0, -0])
 })
@@ -116,13 +235,29 @@ test('floor, ceil and round; round takes ties to even and keeps the sign of zero
 })
 
 test('comparisons: NaN is unequal to everything, zeros are equal', () => {
-  const rows = [[1, 2], [2, 2], [NaN, NaN], [0, -0]]
+  const rows = [
+    [1, 2],
+    [2, 2],
+    [NaN, NaN],
+    [0, -0],
+  ]
   expect(apply('f32', (a, b) => a.eq(b), rows)).toEqual([0, 1, 0, 1])
   expect(apply('f32', (a, b) => a.ne(b), rows)).toEqual([1, 0, 1, 0])
   expect(apply('f32', (a, b) => a.lt(b), rows)).toEqual([1, 0, 0, 0])
   expect(apply('f32', (a, b) => a.le(b), rows)).toEqual([1, 1, 0, 1])
-  expect(apply('f32', (a, b) => a.gt(b), [[2, 1], [1, 1]])).toEqual([1, 0])
-  expect(apply('f32', (a, b) => a.ge(b), [[2, 1], [1, 1], [0, 1]])).toEqual([1, 1, 0])
+  expect(
+    apply('f32', (a, b) => a.gt(b), [
+      [2, 1],
+      [1, 1],
+    ]),
+  ).toEqual([1, 0])
+  expect(
+    apply('f32', (a, b) => a.ge(b), [
+      [2, 1],
+      [1, 1],
+      [0, 1],
+    ]),
+  ).toEqual([1, 1, 0])
   expect(unary('f32', (x) => x.isNaN(), [NaN, 1])).toEqual([1, 0])
 })
 
@@ -136,18 +271,32 @@ describe('integers wrap', () => {
     expect(apply('i32', (a, b) => a.add(b), [[2147483647, 1]])).toEqual([least])
     expect(apply('i32', (a, b) => a.sub(b), [[least, 1]])).toEqual([2147483647])
     // The low 32 bits of the exact product, as signed.
-    expect(apply('i32', (a, b) => a.mul(b), [[123456789, 987654321], [least, -1]])).toEqual([-67153019, least])
+    expect(
+      apply('i32', (a, b) => a.mul(b), [
+        [123456789, 987654321],
+        [least, -1],
+      ]),
+    ).toEqual([-67153019, least])
     expect(unary('i32', (x) => x.neg(), [5, least])).toEqual([-5, least])
     expect(unary('i32', (x) => x.abs(), [-5, least])).toEqual([5, least])
     expect(unary('i32', (x) => x.not(), [0])).toEqual([-1])
     expect(unary('i32', (x) => x.shr(4), [-256])).toEqual([-16])
     expect(unary('i32', (x) => x.shl(31), [3])).toEqual([least])
-    expect(apply('i32', (a, b) => a.div(b), [[7, 2], [-7, 2], [7, 0], [least, -1]])).toEqual([3, -3, 0, least])
+    expect(
+      apply('i32', (a, b) => a.div(b), [
+        [7, 2],
+        [-7, 2],
+        [7, 0],
+        [least, -1],
+      ]),
+    ).toEqual([3, -3, 0, least])
   })
   test('u32', () => {
     expect(apply('u32', (a, b) => a.add(b), [[4294967295, 2]])).toEqual([1])
     expect(apply('u32', (a, b) => a.sub(b), [[0, 1]])).toEqual([4294967295])
-    expect(apply('u32', (a, b) => a.mul(b), [[0x9e3779b9, 0x85ebca6b]])).toEqual([Number((0x9e3779b9n * 0x85ebca6bn) & 0xffffffffn)])
+    expect(apply('u32', (a, b) => a.mul(b), [[0x9e3779b9, 0x85ebca6b]])).toEqual([
+      Number((0x9e3779b9n * 0x85ebca6bn) & 0xffffffffn),
+    ])
     expect(apply('u32', (a, b) => a.max(b), [[4294967295, 1]])).toEqual([4294967295])
     expect(apply('u32', (a, b) => a.lt(b), [[4294967295, 1]])).toEqual([0])
     expect(unary('u32', (x) => x.shr(4), [0xf0000000])).toEqual([0x0f000000])
@@ -155,7 +304,12 @@ describe('integers wrap', () => {
     expect(apply('u32', (a, b) => a.xor(b), [[0xff00ff00, 0x0ff00ff0]])).toEqual([0xf0f0f0f0])
   })
   test('bool', () => {
-    const rows = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    const rows = [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ]
     expect(apply('bool', (a, b) => a.and(b), rows)).toEqual([0, 0, 0, 1])
     expect(apply('bool', (a, b) => a.or(b), rows)).toEqual([0, 1, 1, 1])
     expect(apply('bool', (a, b) => a.xor(b), rows)).toEqual([0, 1, 1, 0])
@@ -165,7 +319,9 @@ describe('integers wrap', () => {
 
 test('casts truncate, saturate and keep bits between integers', () => {
   const values = [NaN, inf, -inf, 1.9, -1.9, 3e9, -3e9, 5e9]
-  expect(unary('f32', (x) => x.cast('i32'), values)).toEqual([0, 2147483647, -2147483648, 1, -1, 2147483647, -2147483648, 2147483647])
+  expect(unary('f32', (x) => x.cast('i32'), values)).toEqual([
+    0, 2147483647, -2147483648, 1, -1, 2147483647, -2147483648, 2147483647,
+  ])
   expect(unary('f32', (x) => x.cast('u32'), values)).toEqual([0, 4294967295, 0, 1, 0, 3000000000, 0, 4294967295])
   expect(unary('f32', (x) => x.cast('bool'), [0, -0, NaN, 0.1])).toEqual([0, 0, 1, 1])
   expect(unary('i32', (x) => x.cast('u32'), [-1])).toEqual([4294967295])
@@ -207,8 +363,12 @@ test('constants 0 and −0 are different code', () => {
 describe('layouts', () => {
   test('a broadcast row, a transposed matrix and a sub-view of the output', () => {
     const kernel: MapKernel = {
-      kind: 'map', shape: [2, 3],
-      inputs: [{ dtype: 'f32', strides: [0, 1], offset: 1 }, { dtype: 'f32', strides: [1, 2], offset: 0 }],
+      kind: 'map',
+      shape: [2, 3],
+      inputs: [
+        { dtype: 'f32', strides: [0, 1], offset: 1 },
+        { dtype: 'f32', strides: [1, 2], offset: 0 },
+      ],
       outputs: [{ dtype: 'f32', strides: [4, 1], offset: 2 }],
       exprs: [input(0, 'f32').mul(input(1, 'f32'))],
     }
@@ -225,18 +385,31 @@ describe('layouts', () => {
   })
   test('rank 0 and empty axes', () => {
     const scalarKernel: MapKernel = {
-      kind: 'map', shape: [], inputs: [{ dtype: 'f64', strides: [], offset: 1 }],
-      outputs: [{ dtype: 'f64', strides: [], offset: 0 }], exprs: [input(0, 'f64').neg()],
+      kind: 'map',
+      shape: [],
+      inputs: [{ dtype: 'f64', strides: [], offset: 1 }],
+      outputs: [{ dtype: 'f64', strides: [], offset: 0 }],
+      exprs: [input(0, 'f64').neg()],
     }
     expect(run(scalarKernel, [f64(1, 2), f64(0)])).toEqual([f64(1, 2), f64(-2)])
-    const empty: MapKernel = { kind: 'map', shape: [0], inputs: [], outputs: [vector('i32')], exprs: [constant(1, 'i32')] }
+    const empty: MapKernel = {
+      kind: 'map',
+      shape: [0],
+      inputs: [],
+      outputs: [vector('i32')],
+      exprs: [constant(1, 'i32')],
+    }
     expect(run(empty, [i32(7)])).toEqual([i32(7)])
   })
 })
 
 describe('a descriptor that contradicts itself is refused', () => {
   const kernel: MapKernel = {
-    kind: 'map', shape: [3], inputs: [vector('f32')], outputs: [vector('f32')], exprs: [input(0, 'f32')],
+    kind: 'map',
+    shape: [3],
+    inputs: [vector('f32')],
+    outputs: [vector('f32')],
+    exprs: [input(0, 'f32')],
   }
   test('reaching outside a buffer', () => {
     expect(() => run(kernel, [f32(1, 2), f32(0, 0, 0)])).toThrow(ShapeError)
@@ -245,12 +418,20 @@ describe('a descriptor that contradicts itself is refused', () => {
   test('a missing buffer, stride, input or scalar', () => {
     expect(() => run(kernel, [f32(1, 2, 3)])).toThrow(/2 buffers are needed/)
     expect(() => run({ ...kernel, shape: [3, 1] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(/one stride for each axis/)
-    expect(() => run({ ...kernel, exprs: [input(1, 'f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(/reads input 1 of 1/)
-    expect(() => run({ ...kernel, exprs: [scalar(0, 'f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(/read 1 scalars, got 0/)
+    expect(() => run({ ...kernel, exprs: [input(1, 'f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(
+      /reads input 1 of 1/,
+    )
+    expect(() => run({ ...kernel, exprs: [scalar(0, 'f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(
+      /read 1 scalars, got 0/,
+    )
   })
   test('a wrong dtype or an operation without meaning', () => {
-    expect(() => run({ ...kernel, exprs: [input(0, 'i32').cast('f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(DTypeError)
-    expect(() => run({ ...kernel, exprs: [input(0, 'f32').gt(0)] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(/must be f32, got bool/)
+    expect(() => run({ ...kernel, exprs: [input(0, 'i32').cast('f32')] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(
+      DTypeError,
+    )
+    expect(() => run({ ...kernel, exprs: [input(0, 'f32').gt(0)] }, [f32(1, 2, 3), f32(0, 0, 0)])).toThrow(
+      /must be f32, got bool/,
+    )
     expect(() => unary('i32', (x) => x.exp(), [1])).toThrow(/exp: not defined on i32/)
   })
 })

@@ -8,11 +8,27 @@ const target = input(0, 'f32')
 const source = input(1, 'f32')
 /** target += scalar · (source − target), in place. */
 const blend: ForeachKernel = {
-  kind: 'foreach', inputs: ['f32', 'f32'], outputs: ['f32'],
+  kind: 'foreach',
+  inputs: ['f32', 'f32'],
+  outputs: ['f32'],
   exprs: [target.add(source.sub(target).mul(scalar(0, 'f32')))],
   parts: [
-    { length: 2, operands: [{ buffer: 0, offset: 1 }, { buffer: 1, offset: 0 }, { buffer: 0, offset: 1 }] },
-    { length: 1, operands: [{ buffer: 2, offset: 0 }, { buffer: 1, offset: 3 }, { buffer: 2, offset: 0 }] },
+    {
+      length: 2,
+      operands: [
+        { buffer: 0, offset: 1 },
+        { buffer: 1, offset: 0 },
+        { buffer: 0, offset: 1 },
+      ],
+    },
+    {
+      length: 1,
+      operands: [
+        { buffer: 2, offset: 0 },
+        { buffer: 1, offset: 3 },
+        { buffer: 2, offset: 0 },
+      ],
+    },
   ],
 }
 
@@ -24,7 +40,10 @@ test('parts of several buffers, in place, with a scalar', () => {
 
 test('several outputs see the inputs as they were', () => {
   const kernel: ForeachKernel = {
-    kind: 'foreach', inputs: ['f32', 'f32'], outputs: ['f32', 'f32'], exprs: [source, target.add(source)],
+    kind: 'foreach',
+    inputs: ['f32', 'f32'],
+    outputs: ['f32', 'f32'],
+    exprs: [source, target.add(source)],
     parts: [{ length: 2, operands: [0, 1, 0, 1].map((buffer) => ({ buffer, offset: 0 })) }],
   }
   expect(run(kernel, [f32(1, 2), f32(10, 20)])).toEqual([f32(10, 20), f32(11, 22)])
@@ -32,8 +51,14 @@ test('several outputs see the inputs as they were', () => {
 
 test('a part of more than one block, an empty part, no parts', () => {
   const count: ForeachKernel = {
-    kind: 'foreach', inputs: [], outputs: ['u32'], exprs: [index()],
-    parts: [{ length: 0, operands: [{ buffer: 0, offset: 1 }] }, { length: 599, operands: [{ buffer: 0, offset: 1 }] }],
+    kind: 'foreach',
+    inputs: [],
+    outputs: ['u32'],
+    exprs: [index()],
+    parts: [
+      { length: 0, operands: [{ buffer: 0, offset: 1 }] },
+      { length: 599, operands: [{ buffer: 0, offset: 1 }] },
+    ],
   }
   expect([...run(count, [u32(7, ...new Array<number>(600).fill(8))])[0]]).toEqual([7, ...new Array(599).keys(), 8])
   expect(run({ ...count, parts: [] }, [u32(7)])).toEqual([u32(7)])

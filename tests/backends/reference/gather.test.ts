@@ -6,8 +6,15 @@ import { attempt, f32, i32, run, u32 } from './run.js'
 
 const from = (dtype: DType, offset = 0): Operand => ({ dtype, strides: [], offset })
 const gather: GatherKernel = {
-  kind: 'gather', outer: 1, size: 3, inner: 2, count: 4, perOuter: false,
-  source: from('f32'), index: from('i32'), output: from('f32'),
+  kind: 'gather',
+  outer: 1,
+  size: 3,
+  inner: 2,
+  count: 4,
+  perOuter: false,
+  source: from('f32'),
+  index: from('i32'),
+  output: from('f32'),
 }
 const scatterAdd: ScatterAddKernel = { ...gather, kind: 'scatterAdd' }
 const table = f32(1, 2, 3, 4, 5, 6)
@@ -24,7 +31,14 @@ describe('gather', () => {
     expect(run(own, [table, u32(2, 0, 1, 1), new Float32Array(4)])[2]).toEqual(f32(3, 1, 5, 5))
   })
   test('offsets of all three operands', () => {
-    const kernel = { ...gather, inner: 1, count: 2, source: from('f32', 2), index: from('i32', 1), output: from('f32', 1) }
+    const kernel = {
+      ...gather,
+      inner: 1,
+      count: 2,
+      source: from('f32', 2),
+      index: from('i32', 1),
+      output: from('f32', 1),
+    }
     expect(run(kernel, [table, i32(9, 2, 0), new Float32Array(4)])[2]).toEqual(f32(0, 5, 3, 0))
   })
 })
@@ -40,7 +54,14 @@ describe('scatterAdd', () => {
   })
   test('its own indices for each outer row; integers wrap', () => {
     const kernel: ScatterAddKernel = {
-      ...scatterAdd, outer: 2, size: 2, inner: 1, count: 2, perOuter: true, source: from('i32'), output: from('i32'),
+      ...scatterAdd,
+      outer: 2,
+      size: 2,
+      inner: 1,
+      count: 2,
+      perOuter: true,
+      source: from('i32'),
+      output: from('i32'),
     }
     const [, , out] = run(kernel, [i32(1, 2, 3, 2147483647), i32(1, 1, 0, 0), i32(0, 0, 0, 0)])
     expect(out).toEqual(i32(0, 3, -2147483646, 0))
@@ -53,7 +74,9 @@ describe('an index out of range is refused before anything is written', () => {
       const data = new Float32Array(8).fill(1)
       const rows = (index: Int32Array | Uint32Array) => () => run(kernel, [data, index, data])
       expect(rows(i32(0, 1, 2, 3))).toThrow(ShapeError)
-      expect(rows(i32(0, 1, 2, 3))).toThrow(/index 3 at position 3 is out of range, but the axis has size 3: use 0 to 2/)
+      expect(rows(i32(0, 1, 2, 3))).toThrow(
+        /index 3 at position 3 is out of range, but the axis has size 3: use 0 to 2/,
+      )
       expect(rows(i32(0, -1, 7, 3))).toThrow(/index -1 at position 1/)
       const out = new Float32Array(8).fill(7)
       expect(attempt(kernel, [data, i32(0, 1, 2, 3), out]).after[2]).toEqual(out)
@@ -63,7 +86,9 @@ describe('an index out of range is refused before anything is written', () => {
     })
   }
   test('an index that is not an integer dtype, and bool sums', () => {
-    expect(() => run({ ...gather, index: from('f32') }, [table, f32(0, 0, 0, 0), new Float32Array(8)])).toThrow(DTypeError)
+    expect(() => run({ ...gather, index: from('f32') }, [table, f32(0, 0, 0, 0), new Float32Array(8)])).toThrow(
+      DTypeError,
+    )
     const bools = { ...scatterAdd, source: from('bool'), output: from('bool') }
     expect(() => run(bools, [u32(1, 1), i32(0), u32(0, 0)])).toThrow(/not defined on bool/)
   })

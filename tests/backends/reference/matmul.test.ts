@@ -5,7 +5,14 @@ import { f32, f64, i32, run } from './run.js'
 
 const at = (offset: number, ...strides: number[]): Operand => ({ dtype: 'f32', strides, offset })
 const plain: MatmulKernel = {
-  kind: 'matmul', batch: [], m: 2, k: 3, n: 2, a: at(0, 3, 1), b: at(0, 2, 1), output: at(0, 2, 1),
+  kind: 'matmul',
+  batch: [],
+  m: 2,
+  k: 3,
+  n: 2,
+  a: at(0, 3, 1),
+  b: at(0, 2, 1),
+  output: at(0, 2, 1),
 }
 const a = f32(1, 2, 3, 4, 5, 6)
 const b = f32(7, 8, 9, 10, 11, 12)
@@ -27,9 +34,18 @@ describe('layouts', () => {
   })
   test('a batch of products with one shared operand', () => {
     const kernel: MatmulKernel = {
-      kind: 'matmul', batch: [2], m: 1, k: 2, n: 2, a: at(0, 2, 2, 1), b: at(0, 0, 2, 1), output: at(0, 2, 2, 1),
+      kind: 'matmul',
+      batch: [2],
+      m: 1,
+      k: 2,
+      n: 2,
+      a: at(0, 2, 2, 1),
+      b: at(0, 0, 2, 1),
+      output: at(0, 2, 2, 1),
     }
-    expect(run(kernel, [f32(1, 2, 3, 4), f32(1, 10, 100, 1000), new Float32Array(4)])[2]).toEqual(f32(201, 2010, 403, 4030))
+    expect(run(kernel, [f32(1, 2, 3, 4), f32(1, 10, 100, 1000), new Float32Array(4)])[2]).toEqual(
+      f32(201, 2010, 403, 4030),
+    )
   })
 })
 
@@ -47,7 +63,9 @@ test('f32 sums are rounded once, f64 is f64', () => {
 })
 
 test('mixed dtypes, integers and short buffers are refused', () => {
-  expect(() => run({ ...plain, b: { ...plain.b, dtype: 'f64' } }, [a, f64(1, 2, 3, 4, 5, 6), f32(0, 0, 0, 0)])).toThrow(DTypeError)
+  expect(() => run({ ...plain, b: { ...plain.b, dtype: 'f64' } }, [a, f64(1, 2, 3, 4, 5, 6), f32(0, 0, 0, 0)])).toThrow(
+    DTypeError,
+  )
   const integer: Operand = { dtype: 'i32', strides: [2, 1], offset: 0 }
   expect(() => run({ ...plain, output: integer }, [a, b, i32(0, 0, 0, 0)])).toThrow(/must be f32 or f64, got i32/)
   expect(() => run(plain, [a, f32(1, 2, 3, 4, 5), f32(0, 0, 0, 0)])).toThrow(ShapeError)

@@ -7,15 +7,25 @@ import { f32, i32, run, u32 } from './run.js'
 
 const row = (dtype: DType, ...strides: number[]): Operand => ({ dtype, strides, offset: 0 })
 const reduce = (combine: Combine, size: number, dtype: DType = 'f32'): ReduceKernel => ({
-  kind: 'reduce', combine, shape: [size], axes: [0], inputs: [row(dtype, 1)], expr: input(0, dtype),
+  kind: 'reduce',
+  combine,
+  shape: [size],
+  axes: [0],
+  inputs: [row(dtype, 1)],
+  expr: input(0, dtype),
   output: row(combine.startsWith('arg') ? 'i32' : dtype),
 })
 const inf = Number.POSITIVE_INFINITY
 
 describe('sum', () => {
   const matrix: ReduceKernel = {
-    kind: 'reduce', combine: 'sum', shape: [2, 3], axes: [1],
-    inputs: [row('f32', 3, 1)], expr: input(0, 'f32'), output: row('f32', 1),
+    kind: 'reduce',
+    combine: 'sum',
+    shape: [2, 3],
+    axes: [1],
+    inputs: [row('f32', 3, 1)],
+    expr: input(0, 'f32'),
+    output: row('f32', 1),
   }
   test('over rows, columns and everything', () => {
     const x = f32(1, 2, 3, 10, 20, 30)
@@ -25,8 +35,12 @@ describe('sum', () => {
   })
   test('over the outer two of three axes, with strides and an offset', () => {
     const kernel: ReduceKernel = {
-      kind: 'reduce', combine: 'sum', shape: [2, 2, 2], axes: [0, 2],
-      inputs: [{ dtype: 'f32', strides: [1, 2, 4], offset: 1 }], expr: input(0, 'f32'),
+      kind: 'reduce',
+      combine: 'sum',
+      shape: [2, 2, 2],
+      axes: [0, 2],
+      inputs: [{ dtype: 'f32', strides: [1, 2, 4], offset: 1 }],
+      expr: input(0, 'f32'),
       output: { dtype: 'f32', strides: [2], offset: 1 },
     }
     // Element (i, j, k) is 1 + i + 2j + 4k, the position itself. j = 0: 1 + 2 + 5 + 6; j = 1: 3 + 4 + 7 + 8.
@@ -79,7 +93,11 @@ describe('max, min and where they are', () => {
   })
   test('per row', () => {
     const kernel: ReduceKernel = {
-      ...reduce('argmax', 0), shape: [2, 3], axes: [1], inputs: [row('f32', 3, 1)], output: row('i32', 1),
+      ...reduce('argmax', 0),
+      shape: [2, 3],
+      axes: [1],
+      inputs: [row('f32', 3, 1)],
+      output: row('i32', 1),
     }
     expect(run(kernel, [f32(1, 5, 2, 9, 8, 7), i32(-1, -1)])[1]).toEqual(i32(1, 0))
   })

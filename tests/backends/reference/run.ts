@@ -1,4 +1,5 @@
 import { createReferenceBackend } from '../../../src/backends/reference/index.js'
+import { DfdtError } from '../../../src/tensor/errors.js'
 import type { Kernel } from '../../../src/kernels/kernel.js'
 
 type Elements = Float64Array | Float32Array | Int32Array | Uint32Array
@@ -17,10 +18,11 @@ export function attempt<T extends Elements[]>(kernel: Kernel, buffers: [...T], s
     }),
   )
   const bound = buffers.flatMap((data) => bindings.get(data) ?? [])
-  let error: unknown
+  let error: DfdtError | undefined
   try {
     backend.run(kernel, bound, scalars)
   } catch (thrown) {
+    if (!(thrown instanceof DfdtError)) throw thrown
     error = thrown
   }
   const after = buffers.map((data, i) => {
@@ -35,7 +37,7 @@ export function attempt<T extends Elements[]>(kernel: Kernel, buffers: [...T], s
 /** The buffers after a run that succeeds; what it throws is thrown on. */
 export function run<T extends Elements[]>(kernel: Kernel, buffers: [...T], scalars: number[] = []): T {
   const { error, after } = attempt(kernel, buffers, scalars)
-  if (error !== undefined) throw error
+  if (error) throw error
   return after
 }
 

@@ -1,4 +1,15 @@
-import { type Add, check, type Dim, type Div, type Equal, type Lte, type Mod, type Mul, type Product, type Sub } from '../prelude.js'
+import {
+  type Add,
+  check,
+  type Dim,
+  type Div,
+  type Equal,
+  type Lte,
+  type Mod,
+  type Mul,
+  type Product,
+  type Sub,
+} from '../prelude.js'
 
 check<Equal<Add<999, 1>, 1000>>()
 check<Equal<Add<1, 999>, 1000>>()

@@ -1,4 +1,34 @@
-import { addInto, type Apply, batchNorm1d, type Dim, dim, dropout, embedding, flatten, type Fn, type IN, type Input, is, layerNorm, type Linear, linear, type Mul, type OUT, type ReLU, relu, repeated, residual, type Result, type Sequential, sequential, splitInto, tanh, type Tape, type Tensor, zeros } from '../prelude.js'
+import {
+  addInto,
+  type Apply,
+  batchNorm1d,
+  type Dim,
+  dim,
+  dropout,
+  embedding,
+  flatten,
+  type Fn,
+  type IN,
+  type Input,
+  is,
+  layerNorm,
+  type Linear,
+  linear,
+  type Mul,
+  type OUT,
+  type ReLU,
+  relu,
+  repeated,
+  residual,
+  type Result,
+  type Sequential,
+  sequential,
+  splitInto,
+  tanh,
+  type Tape,
+  type Tensor,
+  zeros,
+} from '../prelude.js'
 
 const batch = dim('batch', 7)
 declare const n: number
@@ -17,7 +47,10 @@ is<Tensor<[8, 4, 5]>>()(batchNorm1d(4).forward(zeros([8, 4, 5])), true)
 is<Tensor<[8, 4], 'f32', 'taped'>>()(batchNorm1d(4).forward(zeros([8, 4]).trace()), true)
 is<Tensor<[32, 10]>>()(sequential(flatten(), linear(784, 10)).forward(zeros([32, 1, 28, 28])), true)
 is<Tensor<[2, 3]>>()(dropout(0.5).forward(zeros([2, 3])), true)
-is<Tensor<[32, 16, 64]>>()(sequential(embedding(1000, 64), layerNorm(64)).forward(zeros([32, 16], { dtype: 'i32' })), true)
+is<Tensor<[32, 16, 64]>>()(
+  sequential(embedding(1000, 64), layerNorm(64)).forward(zeros([32, 16], { dtype: 'i32' })),
+  true,
+)
 is<Tensor<[5, 64]>>()(embedding(10, 64).forward(zeros([5], { dtype: 'u32' })), true)
 
 // plain classes
@@ -76,7 +109,9 @@ is<Tensor<[2, 3, 4]>>()(sequential(new TwoLead(), relu()).forward(zeros([2, 3, 8
 class Double implements Fn {
   declare readonly [IN]: unknown
   declare readonly [OUT]: this[IN] extends Tensor<infer S, infer D, infer T>
-    ? S extends [...infer L extends number[], infer K] ? Tensor<[...L, Mul<2, K>], D, T> : 'Double: scalar input'
+    ? S extends [...infer L extends number[], infer K]
+      ? Tensor<[...L, Mul<2, K>], D, T>
+      : 'Double: scalar input'
     : never
   forward<X>(x: Input<Apply<this, X>, X>): Result<Apply<this, X>> {
     return x as unknown as Result<Apply<this, X>>

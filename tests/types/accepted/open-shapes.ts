@@ -1,5 +1,15 @@
 // Tensors of unknown rank, as gradients are written on: every operation works and gives unknown sizes.
-import { type Arg, type FloatDType, is, type Matmul, type Res, type Shape, type Tape, type Tensor, zeros } from '../prelude.js'
+import {
+  type Arg,
+  type FloatDType,
+  is,
+  type Matmul,
+  type Res,
+  type Shape,
+  type Tape,
+  type Tensor,
+  zeros,
+} from '../prelude.js'
 
 type Open = Tensor<number[], FloatDType>
 declare const o: Open

@@ -1,4 +1,24 @@
-import { batchNorm1d, type Buffer, type Buffers, check, ema, type Equal, linear, type ParamPath, type Params, type Parameter, type PathPattern, relu, repeated, residual, sequential, splitInto, stateDict, type Tensor, update } from '../prelude.js'
+import {
+  batchNorm1d,
+  type Buffer,
+  type Buffers,
+  check,
+  ema,
+  type Equal,
+  linear,
+  type ParamPath,
+  type Params,
+  type Parameter,
+  type PathPattern,
+  relu,
+  repeated,
+  residual,
+  sequential,
+  splitInto,
+  stateDict,
+  type Tensor,
+  update,
+} from '../prelude.js'
 
 const a = sequential(linear(784, 512), relu(), linear(512, 10))
 const b = sequential(linear(784, 512), relu(), linear(512, 10))
@@ -71,9 +91,7 @@ check<Equal<Params<Two>['decoders.1.weight'], Parameter<[1, 3]>>>()
 // buffers are not parameters
 const normed = sequential(linear(4, 8), batchNorm1d(8))
 check<Equal<ParamPath<typeof normed>, '0.weight' | '0.bias' | '1.weight' | '1.bias'>>()
-check<
-  Equal<keyof Buffers<typeof normed>, '1.running_mean' | '1.running_var' | '1.num_batches_tracked'>
->()
+check<Equal<keyof Buffers<typeof normed>, '1.running_mean' | '1.running_var' | '1.num_batches_tracked'>>()
 check<Equal<Buffers<typeof normed>['1.num_batches_tracked'], Buffer<[], 'i32'>>>()
 check<Equal<keyof Buffers<typeof a>, never>>()
 
@@ -82,6 +100,15 @@ update({ target: a, source: b }, ema({ halfLife: 100 }))
 update({ target: a, source: b }, ema({ decay: 0.99 }), { only: ['0.weight', '2.*', '*.bias'] })
 update({ target: normed, source: normed }, ema({ decay: 0.99 }), { only: ['1.running_mean', '*.running_var'] })
 update({ target: one, source: two }, ema({ tau: 0.1 }), {
-  only: ['encoder.*', 'encoder.2.*', 'encoder.2.block.weight', 'heads.0.*', 'blocks.3.weight', 'blocks.*', 'scale', '*'],
+  only: [
+    'encoder.*',
+    'encoder.2.*',
+    'encoder.2.block.weight',
+    'heads.0.*',
+    'blocks.3.weight',
+    'blocks.*',
+    'scale',
+    '*',
+  ],
 })
 update({ target: one, source: new Net2() }, ema({ tau: 0.1 }))

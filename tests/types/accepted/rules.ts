@@ -1,5 +1,17 @@
 // Shape rules that are not methods.
-import { type BroadcastTo, check, type ConcatAll, type Equal, type Gather, type NewAx, type Rect, type ShapesOf, type Stack, type TapeOf, type Tensor } from '../prelude.js'
+import {
+  type BroadcastTo,
+  check,
+  type ConcatAll,
+  type Equal,
+  type Gather,
+  type NewAx,
+  type Rect,
+  type ShapesOf,
+  type Stack,
+  type TapeOf,
+  type Tensor,
+} from '../prelude.js'
 
 check<Equal<ConcatAll<[[2, 3], [2, 4], [2, 1]], 1>, [2, 8]>>()
 check<Equal<ConcatAll<[[2, 3]], 0>, [2, 3]>>()

@@ -1,4 +1,16 @@
-import { type Buffer, type Dim, dim, type Gradients, is, type Parameter, type Shape, type Tape, type Tensor, tensor, zeros } from '../prelude.js'
+import {
+  type Buffer,
+  type Dim,
+  dim,
+  type Gradients,
+  is,
+  type Parameter,
+  type Shape,
+  type Tape,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../prelude.js'
 
 const batch = dim('batch', 7)
 const length = dim('length', 7)
@@ -8,8 +20,22 @@ const y = zeros([3, 4])
 
 // creation
 is<Tensor<[2, 3]>>()(x, true)
-is<Tensor<[2, 3]>>()(tensor([[1, 2, 3], [4, 5, 6]]), true)
-is<Tensor<[1, 2, 2]>>()(tensor([[[1, 2], [3, 4]]]), true)
+is<Tensor<[2, 3]>>()(
+  tensor([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]),
+  true,
+)
+is<Tensor<[1, 2, 2]>>()(
+  tensor([
+    [
+      [1, 2],
+      [3, 4],
+    ],
+  ]),
+  true,
+)
 is<Tensor<[3]>>()(tensor([1, 2, 3]), true)
 is<Tensor<[0]>>()(tensor([]), true)
 is<Tensor<[2], 'bool'>>()(tensor([true, false]), true)
@@ -104,7 +130,10 @@ is<Tensor<[4, 2, 3]>>()(x.broadcastTo([4, 2, 3]), true)
 is<Tensor<[2, 3]>>()(tensor(1).broadcastTo([2, 3]), true)
 is<Tensor<[Dim<'batch'>, 3]>>()(zeros([3]).broadcastTo([batch, 3]), true)
 is<Tensor<[32, 3]>>()(zeros([n, 3]).realize([32, 3]), true)
-is<Tensor<[2]>>()(x.pipe((t) => t.sum(1)), true)
+is<Tensor<[2]>>()(
+  x.pipe((t) => t.sum(1)),
+  true,
+)
 
 // backward
 is<Gradients>()(x.trace().mean().backward({ retain: true }), true)
@@ -124,7 +153,9 @@ export function normalize<B extends number, T extends Tape>(v: Tensor<[B, 512], 
   return v.add(v).mul(2).matmul(m).relu().softmax(-1).exp()
 }
 is<Tensor<[32, 10], 'f32', 'taped'>>()(normalize(zeros([32, 512]).trace(), zeros([512, 10])), true)
-export function lastAxis<L extends Shape, T extends Tape>(v: Tensor<[...L, 10], 'f32', T>): Tensor<[...L, 10], 'f32', T> {
+export function lastAxis<L extends Shape, T extends Tape>(
+  v: Tensor<[...L, 10], 'f32', T>,
+): Tensor<[...L, 10], 'f32', T> {
   return v.softmax(-1).add(v)
 }
 is<Tensor<[2, 5, 10]>>()(lastAxis(zeros([2, 5, 10])), true)

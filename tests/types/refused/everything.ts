@@ -1,5 +1,17 @@
 // Each line below a @ts-expect-error must not compile.
-import { ema, linear, type Parameter, type Tensor, dim, relu, repeated, sequential, tensor, update, zeros } from '../prelude.js'
+import {
+  ema,
+  linear,
+  type Parameter,
+  type Tensor,
+  dim,
+  relu,
+  repeated,
+  sequential,
+  tensor,
+  update,
+  zeros,
+} from '../prelude.js'
 
 const batch = dim('batch', 7)
 const time = dim('time', 7)
