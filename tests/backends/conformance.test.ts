@@ -34,13 +34,19 @@ function available({ make }: Candidate): Backend | string {
 
 const cases = conformanceCases()
 
-async function failuresOf(backend: Backend, some: readonly ConformanceCase[] = cases): Promise<string[]> {
+/** What fails; cases may be left out only where they need f64, which a backend need not have. */
+async function failuresOf(
+  backend: Backend,
+  some: readonly ConformanceCase[] = cases,
+  reference: Backend = createReferenceBackend(),
+): Promise<string[]> {
   const failures: string[] = []
   await runConformance(
     backend,
-    createReferenceBackend(),
+    reference,
     ({ name, status, message }) => {
       if (status === 'failed') failures.push(`${name}: ${message}`)
+      if (status === 'skipped' && message !== 'the backend has no f64') failures.push(`${name} was skipped: ${message}`)
     },
     some,
   )
@@ -58,6 +64,28 @@ for (const candidate of candidates) {
     expect(await failuresOf(backend)).toEqual([])
   }, 120_000)
 }
+
+describe('one arithmetic: the same bits', () => {
+  const toTheBit = cases.map(({ orElse, ...one }): ConformanceCase => ({ ...one, tolerance: { kind: 'exact' } }))
+  const pairs = [
+    ['plain', 1, 'plain', 2],
+    ['fma', 1, 'fma', 2],
+    ['fma', 1, '256', 2],
+  ] as const
+  for (const [mode, threads, otherMode, otherThreads] of pairs) {
+    test(`${mode} on ${threads} thread as ${otherMode} on ${otherThreads}`, async ({ skip }) => {
+      const one = available({ name: mode, make: () => createWasmBackend({ mode, threads }) })
+      const other = available({
+        name: otherMode,
+        make: () => createWasmBackend({ mode: otherMode, threads: otherThreads }),
+      })
+      if (typeof one === 'string') return skip(one)
+      if (typeof other === 'string') return skip(other)
+      expect(await failuresOf(other, toTheBit, one)).toEqual([])
+      await one.close()
+    }, 120_000)
+  }
+})
 
 test('on every engine at least the plain wasm mode is tested', async () => {
   const plain = wasm.map(available).flatMap((backend) => (typeof backend === 'string' ? [] : backend))
