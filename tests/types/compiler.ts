@@ -17,6 +17,9 @@ export type Compiler = (typeof compilers)[keyof typeof compilers]
 export const places = { sources: here, declarations: built }
 export type Place = keyof typeof places
 
+/** `accepted` compiles, `refused` has a @ts-expect-error per line, `cases` holds one error a file. */
+const folders = ['accepted', 'refused', 'cases']
+
 /** Everything that the library's types are made of. */
 const typeFiles = [
   'model/paths.ts',
@@ -49,7 +52,7 @@ async function tsc(compiler: Compiler, args: readonly string[]): Promise<string>
 /** Builds the declarations and puts the same tests beside them, with the prelude pointed at what was built. */
 export async function buildDeclarations(): Promise<void> {
   rmSync(built, { recursive: true, force: true })
-  for (const folder of ['accepted', 'refused', 'cases']) {
+  for (const folder of folders) {
     mkdirSync(join(built, folder), { recursive: true })
     for (const name of readdirSync(join(here, folder))) {
       writeFileSync(join(built, folder, name), readFileSync(join(here, folder, name)))
@@ -77,10 +80,12 @@ export interface Diagnostic {
   readonly text: string
 }
 
-/** Type-checks the files of a folder; errors in files outside `place` count too. */
-export async function diagnose(compiler: Compiler, place: Place, folder: string): Promise<Diagnostic[]> {
+/** All errors in the test files and in what they import, in one compilation. */
+export async function diagnose(compiler: Compiler, place: Place): Promise<Diagnostic[]> {
   const base = places[place]
-  const files = readdirSync(join(base, folder)).map((name) => relative(root, join(base, folder, name)))
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(base, folder)).map((name) => relative(root, join(base, folder, name))),
+  )
   const config = compiler === 'ts59' ? [] : ['--ignoreConfig']
   const output = await tsc(compiler, [...config, ...commonFlags, ...files])
   const found: { file: string; at: string; text: string }[] = []
