@@ -1,8 +1,8 @@
 import { readBytes } from '../io/node-files.js'
+import { count, percent } from '../train/wording.js'
 import type { Host } from './host.js'
 import { loadDigits } from './load-digits.js'
 import type { EvalFlags } from './options.js'
-import { count, percent } from './wording.js'
 
 /** `dfdt eval`: rebuilds the model a file was saved from and evaluates it on the test images. Returns the exit code. */
 export async function evaluate(path: string, flags: EvalFlags, host: Host): Promise<number> {

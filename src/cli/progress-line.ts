@@ -1,3 +1,5 @@
+import { clock } from '../train/wording.js'
+
 /** What one line of progress says. */
 export interface ProgressState {
   readonly step: number
@@ -44,19 +46,10 @@ function wording({ step, steps, epoch, epochs, loss, rate }: ProgressState) {
     count: `${String(step).padStart(String(steps).length)}/${steps}`,
     loss: `loss ${Number.isFinite(loss) ? loss.toFixed(4) : loss}`,
     rate: rate > 0 ? `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} steps/s` : '',
-    left: rate > 0 ? `${clock((steps - step) / rate)} left` : '',
+    left: rate > 0 ? `${clock(Math.ceil((steps - step) / rate))} left` : '',
   }
 }
 
 function joined(parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join('  ')
-}
-
-/** Seconds as `m:ss`, or `h:mm:ss` from an hour on. */
-function clock(seconds: number): string {
-  const whole = Math.ceil(seconds)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const minutes = Math.floor(whole / 60)
-  if (minutes < 60) return `${minutes}:${two(whole % 60)}`
-  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`
 }

@@ -1,5 +1,6 @@
 import type { EpochEvent, JobListener, MnistOptions, MnistResult, StartEvent, StepEvent } from '../train/events.js'
 import { teacherLag } from '../train/teacher-lag.js'
+import { clock, count, duration, percent, plural } from '../train/wording.js'
 import type { Host, Output } from './host.js'
 import { loadDigits } from './load-digits.js'
 import { checkAgainstData, type TrainFlags } from './options.js'
@@ -7,7 +8,6 @@ import { createProgress, type Progress } from './progress.js'
 import { makeRunDirectory, removeIfEmpty } from './run-directory.js'
 import { RunFiles } from './run-files.js'
 import { type Style, styleFor } from './style.js'
-import { count, duration, percent, plural } from './wording.js'
 
 /** `dfdt train`: trains a student on MNIST while its EMA teacher follows. Returns the exit code. */
 export async function train(flags: TrainFlags, host: Host): Promise<number> {
@@ -136,7 +136,7 @@ class TrainRun implements JobListener {
   }
 }
 
-const widths = [9, 11, 9, 11, 11] as const
+const widths = [9, 11, 9, 11, 9] as const
 
 function tableHead(epochs: number): string[] {
   const student = ' '.repeat(epochWidth(epochs)) + 'student'.padStart(widths[0] + widths[1])
@@ -150,7 +150,7 @@ function tableRow({ epoch, student, teacher, seconds }: EpochEvent, epochs: numb
   const better = teacher.accuracy > student.accuracy ? bold : (text: string) => text
   const head = `${epoch}/${epochs}`.padStart(epochWidth(epochs))
   const scores = cells([student.loss.toFixed(4), percent(student.accuracy), teacher.loss.toFixed(4)])
-  return `${head}${scores}${better(percent(teacher.accuracy).padStart(widths[3]))}${duration(seconds).padStart(widths[4])}`
+  return `${head}${scores}${better(percent(teacher.accuracy).padStart(widths[3]))}${clock(seconds).padStart(widths[4])}`
 }
 
 function epochWidth(epochs: number): number {

@@ -91,7 +91,7 @@ table { border-collapse: collapse; }
   .confusion th, .confusion td { height: 30px; }
   .confusion .right { font-weight: 400; letter-spacing: -0.03em; }
   .confusion th:last-child, .recall { width: 4.4em; }
-  .digits { grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)); gap: 8px; }
+  .digits { grid-template-columns: repeat(auto-fill, minmax(108px, 1fr)); gap: 8px; }
   .digits span { padding: 0 7px; }
 }
 @media print {

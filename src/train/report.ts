@@ -4,6 +4,7 @@ import { greyPng } from './png.js'
 import { type ChartData, drawCharts } from './report-charts.js'
 import { reportStyle } from './report-style.js'
 import { teacherLag } from './teacher-lag.js'
+import { count, duration, percent, plural } from './wording.js'
 
 /** How both models did on the test images after one epoch. */
 export interface EpochScores {
@@ -110,8 +111,7 @@ function verdict(data: ReportData): string {
   const { student, teacher, epoch } = finalScores(data)
   const more = Math.round((teacher.accuracy - student.accuracy) * data.testImages)
   const compared = more === 0 ? 'as many as' : `${count(Math.abs(more))} ${more > 0 ? 'more' : 'fewer'} than`
-  const epochs = `${epoch} ${epoch === 1 ? 'epoch' : 'epochs'}`
-  return `After ${epochs} the teacher reads ${percent(teacher.accuracy)} of ${count(data.testImages)} test digits right, ${compared} its student (${percent(student.accuracy)}).`
+  return `After ${plural(epoch, 'epoch')} the teacher reads ${percent(teacher.accuracy)} of ${count(data.testImages)} test digits right, ${compared} its student (${percent(student.accuracy)}).`
 }
 
 function lagNote(data: ReportData): string {
@@ -299,14 +299,6 @@ function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }
 
-function count(value: number): string {
-  return value.toLocaleString('en-US')
-}
-
-function percent(share: number, digits = 2): string {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–'
-}
-
 /** A percentage that never rounds to certainty. */
 function probability(share: number): string {
   if (share < 0.001) return '&lt; 0.1 %'
@@ -315,10 +307,4 @@ function probability(share: number): string {
 
 function loss(value: number): string {
   return Number.isFinite(value) ? value.toFixed(4) : String(value)
-}
-
-function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
-  const minutes = Math.floor(seconds / 60)
-  return `${minutes} min ${Math.floor(seconds % 60)} s`
 }

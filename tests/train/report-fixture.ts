@@ -14,7 +14,7 @@ export function reportFixture(pixels: (index: number) => Uint8Array = ring): Rep
     options: { seed: 1, epochs: 3, batch: 32, lr: 0.001, decay: 0.999 },
     trainImages: 60000,
     testImages: 10000,
-    parameters: 471850,
+    parameters: 472042,
     steps: 5625,
     seconds: 71.34,
     stepsPerSecond: 152.7,
