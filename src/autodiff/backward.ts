@@ -46,27 +46,44 @@ export function backwardRecord(loss: TensorRecord, { retain = false, accumulate 
     const remedy = 'compute the loss again, or pass { retain: true } to the first backward()'
     throw new GradientError(`backward: this tape was already used up by an earlier backward(); ${remedy}.`, { op: 'backward' })
   }
+  const entries = [...tape.entries].reverse()
+  requireUnchanged(loss, entries)
   const leaves = accumulate ? gradientMapOf(accumulate).take() : new Map<TensorRecord, TensorRecord>()
-  const entries = [...(retain ? tape.entries : tape.consume())].reverse()
-  return withoutTape(() => differentiate(loss, entries, leaves, retain))
+  if (!retain) tape.consume()
+  const flow = new Map<TensorRecord, TensorRecord>()
+  const deferred: Deferred[] = []
+  try {
+    return withoutTape(() => differentiate(loss, entries, { leaves, flow, deferred }, retain))
+  } catch (error) {
+    for (const gradient of [...leaves.values(), ...flow.values(), ...deferred.map(({ dy }) => dy)]) gradient.dispose()
+    if (!retain) for (const entry of entries) for (const record of made(entry)) if (record !== loss) release(record)
+    throw error
+  }
+}
+
+/** What has arrived: at parameters, at other tensors of the tape, and what is put off. */
+interface Arrived {
+  readonly leaves: Map<TensorRecord, TensorRecord>
+  readonly flow: Map<TensorRecord, TensorRecord>
+  readonly deferred: Deferred[]
 }
 
 function differentiate(
   loss: TensorRecord,
   entries: readonly Entry[],
-  leaves: Map<TensorRecord, TensorRecord>,
+  { leaves, flow, deferred }: Arrived,
   retain: boolean,
 ): GradientMap {
-  const flow = new Map<TensorRecord, TensorRecord>([[loss, one(loss)]])
-  const deferred: Deferred[] = []
+  const start = leafOf(loss)
+  add(start ? leaves : flow, start ?? loss, one(loss))
   if (loss.trained) sweep(entries.filter((entry) => entry.output.trained), flow, leaves, deferred)
   const rest = entries.filter((entry) => !entry.output.trained)
   const needed = new Set<TensorRecord>()
   for (const { entry } of deferred) for (const record of reads(entry)) needed.add(record)
   for (const entry of rest) for (const record of reads(entry)) needed.add(record)
   if (!retain) {
-    loss.storage.spill()
     for (const entry of entries) for (const record of made(entry)) if (record !== loss && !needed.has(record)) release(record)
+    if (loss.storage.unshared) loss.storage.spill()
   }
   if (deferred.length === 0 && rest.length === 0 && flow.size === 0) return new GradientMap(leaves, undefined)
   return new GradientMap(leaves, {
@@ -76,16 +93,44 @@ function differentiate(
     release: () => {
       for (const { dy } of deferred) dy.dispose()
       for (const dy of flow.values()) dy.dispose()
-      if (!retain) for (const record of needed) if (record !== loss && record.recording && !record.source) release(record)
-      if (!retain) for (const entry of [...rest, ...deferred.map((d) => d.entry)]) entry.owned.forEach(release)
+      if (retain) return
+      for (const entry of [...rest, ...deferred.map((d) => d.entry)])
+        for (const record of made(entry)) if (record !== loss) release(record)
     },
+    held: () => [...flow.values(), ...deferred.map(({ dy }) => dy), ...needed],
   })
 }
 
 const reads = (entry: Entry): TensorRecord[] => [...entry.inputs, entry.output, ...entry.owned]
-const made = (entry: Entry): TensorRecord[] => [entry.output, ...entry.owned]
+/** What belongs to the tape because of an entry: its result, what its gradients read, and the traced views it took. */
+const made = ({ output, owned, inputs }: Entry): TensorRecord[] => [output, ...owned, ...inputs.filter((input) => input.source)]
 const release = (record: TensorRecord): void =>
   record.dispose('backward() used up its tape; read it before, or pass { retain: true }')
+
+/** The trainable parameter that a gradient for `target` belongs to, if any: itself, or what it was traced from. */
+function leafOf(target: TensorRecord): TensorRecord | undefined {
+  const origin = target.source ?? target
+  return origin.role === 'parameter' && !origin.frozen ? origin : undefined
+}
+
+/** Throws when something that the loss was computed from has other values now; nothing is used up then. */
+function requireUnchanged(loss: TensorRecord, entries: readonly Entry[]): void {
+  const reached = new Set([loss])
+  for (const entry of entries) {
+    if (!reached.has(entry.output)) continue
+    requireUnchangedInputs(entry)
+    for (const input of entry.inputs) reached.add(input)
+  }
+}
+
+function requireUnchangedInputs({ op, inputs, versions }: Entry): void {
+  const changed = inputs.find((input, slot) => input.version !== versions[slot])
+  if (!changed) return
+  const what = (changed.source ?? changed).role === 'parameter' ? 'parameter' : 'tensor'
+  const remedy = 'call backward() before optimizer.step() and update()'
+  const message = `backward: a ${what} of shape [${changed.shape.join(', ')}] that ${op} had used was changed in place since; ${remedy}.`
+  throw new GradientError(message, { op: 'backward' })
+}
 
 /** Runs the vjps of `entries` (latest first) over `flow`, the gradients that have arrived so far. */
 function sweep(
@@ -100,9 +145,9 @@ function sweep(
     flow.delete(entry.output)
     entry.inputs.forEach((target, slot) => {
       if (!entry.vjps[slot]) return
-      const trainable = target.role === 'parameter' && !target.frozen
-      if (trainable || (target.recording && target.trained)) {
-        add(trainable ? leaves : flow, target, vjp(entry, slot, dy))
+      const leaf = leafOf(target)
+      if (leaf || (target.recording && target.trained)) {
+        add(leaf ? leaves : flow, leaf ?? target, vjp(entry, slot, dy))
       } else if (target.recording) {
         if (deferred) deferred.push({ entry, slot, dy: dy.view() })
         else add(flow, target, vjp(entry, slot, dy))
@@ -132,12 +177,7 @@ function inputGradients(
 
 /** One vjp; its intermediates are released, its result is a tensor of its own. */
 function vjp(entry: Entry, slot: number, dy: TensorRecord): TensorRecord {
-  const target = entry.inputs[slot]
-  if (target && target.version !== entry.versions[slot]) {
-    const what = target.role === 'parameter' ? 'A parameter' : 'A tensor'
-    const remedy = 'call backward() before optimizer.step() and update()'
-    throw new GradientError(`backward: ${what} that ${entry.op} had used was changed in place since; ${remedy}.`, { op: 'backward' })
-  }
+  requireUnchangedInputs(entry)
   const result = scope(() => entry.vjps[slot]?.(dy) ?? dy)
   return result === dy ? dy.view() : result
 }

@@ -1,5 +1,6 @@
 import { GradientError } from '../shapes/errors.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
+import { HELD } from '../tensor/scope.js'
 import type { Entry } from '../tensor/tape.js'
 
 /** A gradient that was not computed because nobody had asked for it yet: of an input rather than a parameter. */
@@ -17,6 +18,8 @@ export interface Rest {
   /** Finishes: returns the gradients of the traced inputs. */
   run(): Map<TensorRecord, TensorRecord>
   release(): void
+  /** The tensors that `run` will need. */
+  held(): readonly TensorRecord[]
 }
 
 /**
@@ -39,9 +42,11 @@ export class GradientMap {
     if (found) return found
     const why = record.frozen
       ? 'it is frozen'
-      : record.tape === 'taped' || record.role === 'parameter'
+      : record.source || record.role === 'parameter'
         ? 'the loss does not depend on it'
-        : 'it is neither a parameter nor was it traced: call .trace() on it before computing the loss'
+        : record.tape === 'taped'
+          ? 'it is an intermediate result; only parameters and traced inputs have gradients'
+          : 'it is neither a parameter nor was it traced: call .trace() on it before computing the loss'
     throw new GradientError(`gradients.get: no gradient for this ${describe(record)}: ${why}.`, { op: 'get' })
   }
 
@@ -50,7 +55,7 @@ export class GradientMap {
     if (this.#consumed) throw new GradientError(`These gradients are gone: ${this.#consumed}.`, { op: 'get' })
     const key = leaf.source ?? leaf
     const found = this.#leaves.get(key)
-    if (found || !this.#rest || leaf.role === 'parameter') return found
+    if (found || !this.#rest || (leaf.role === 'parameter' && !leaf.frozen)) return found
     const rest = this.#rest
     this.#rest = undefined
     for (const [input, gradient] of rest.run()) this.#leaves.set(input, gradient)
@@ -65,6 +70,11 @@ export class GradientMap {
     this.#leaves = new Map()
     this.dispose('a later backward({ accumulate }) took them over; use what it returned')
     return leaves
+  }
+
+  /** What a scope that returns these gradients must keep. */
+  [HELD](): readonly TensorRecord[] {
+    return [...this.#leaves.values(), ...(this.#rest?.held() ?? [])]
   }
 
   dispose(fate = 'dispose() was called'): void {

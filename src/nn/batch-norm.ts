@@ -27,7 +27,8 @@ class BatchNorm1d extends Printed {
     super()
     const problem = !(eps >= 0)
       ? `eps must be at least 0, got ${eps}`
-      : !(momentum >= 0 && momentum <= 1) && `momentum is the weight of the batch and must be in [0, 1], got ${momentum}`
+      : !(momentum >= 0 && momentum <= 1) &&
+        `momentum is the weight of the batch and must be in [0, 1], got ${momentum}`
     if (problem) throw new OptionError(`batchNorm1d: ${problem}.`, { op: 'batchNorm1d' })
     this.weight = constantState('parameter', [features], 1, dtype)
     this.bias = constantState('parameter', [features], 0, dtype)
@@ -73,7 +74,12 @@ class BatchNorm1d extends Printed {
 }
 
 const followed = (dtype: TensorRecord['dtype']): Expr[] => {
-  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype)) as [Expr, Expr, Expr, Expr]
+  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype)) as [
+    Expr,
+    Expr,
+    Expr,
+    Expr,
+  ]
   const [momentum, unbiased] = [scalar(0, dtype), scalar(1, dtype)]
   const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old)
   return [towards(mean, batchMean), towards(variance, batchVariance.mul(unbiased))]

@@ -104,12 +104,15 @@ export class TensorRecord implements Layout {
 
   /**
    * The same values, with a tape that records what is computed from them: the way to a gradient.
+   * What is computed from a tape is on it already and is returned as it is.
    * Torch: `requires_grad_()` on parameters; here parameters need nothing, the tape starts at the input.
    */
   trace(): TensorRecord {
+    if (this.recording && !this.source) return this
     const traced = this.view()
-    traced.recording = this.recording?.root ?? new Tape()
+    traced.recording = this.recording && !this.recording.consumed ? this.recording.root : new Tape()
     traced.source = this.source ?? this
+    traced.trained = traced.source.role === 'parameter' && !traced.source.frozen
     return traced
   }
 

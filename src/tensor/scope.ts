@@ -26,16 +26,21 @@ export function takeIntermediates(output: TensorRecord): TensorRecord[] {
 
 const isTensor = (value: object): value is TensorRecord => 'storage' in value && 'recording' in value
 
-/** The tensors inside a result: a tensor, or arrays and plain objects of them. */
+/** The key of a method by which a value that is not a tensor, such as gradients, names the tensors it needs. */
+export const HELD: unique symbol = Symbol('dfdt.held')
+const isHolder = (value: object): value is { [HELD](): Iterable<TensorRecord> } => HELD in value
+
+/** The tensors inside a result: a tensor, gradients, or arrays and plain objects of them. */
 function* tensorsIn(value: unknown, depth = 0): Generator<TensorRecord> {
   if (typeof value !== 'object' || value === null || depth > 8) return
   if (isTensor(value)) yield value
+  else if (isHolder(value)) yield* value[HELD]()
   else for (const item of Object.values(value)) yield* tensorsIn(item, depth + 1)
 }
 
 /**
  * Runs `fn` and releases every tensor made inside it, except those it returns (alone, or in arrays and
- * objects) and what a returned taped tensor needs for its backward. Parameters and buffers are never touched.
+ * objects; gradients count too) and what a returned taped tensor needs for its backward. Parameters and buffers are never touched.
  *
  * Throws: `OptionError` when `fn` returns a promise: read results after the scope instead.
  * Torch: nothing; memory follows reference counts there.
@@ -43,8 +48,11 @@ function* tensorsIn(value: unknown, depth = 0): Generator<TensorRecord> {
  */
 export function scope<R>(fn: () => R): R {
   const result = inScope(new Scope(false), fn)
-  if (result instanceof Promise)
+  if (result instanceof Promise) {
+    // It goes on with tensors that are gone; that it fails is what the error below says.
+    result.catch(() => undefined)
     throw new OptionError('scope: the function returned a promise; return tensors and await their values outside.')
+  }
   return result
 }
 
@@ -60,7 +68,7 @@ function inScope<R>(scope: Scope, fn: () => R): R {
     result = fn()
   } catch (error) {
     open.pop()
-    for (const record of scope.created) record.dispose()
+    release(scope.created, 'the scope() it was made in has failed')
     throw error
   }
   open.pop()
@@ -69,9 +77,20 @@ function inScope<R>(scope: Scope, fn: () => R): R {
   for (const record of keep) if (record.recording) tapes.add(record.recording.root)
   for (const tape of tapes) for (const entry of tape.entries) for (const input of entry.inputs) keep.add(input)
   const outer = currentScope()
-  for (const record of scope.created) {
-    if (keep.has(record) || (record.recording && tapes.has(record.recording.root))) record.joinScope(outer)
-    else record.dispose('the scope() it was made in has ended; return it from the scope to keep it')
-  }
+  const stays = (record: TensorRecord) => keep.has(record) || (record.recording && tapes.has(record.recording.root))
+  const gone = [...scope.created].filter((record) => !stays(record))
+  for (const record of scope.created) if (stays(record)) record.joinScope(outer)
+  release(gone, 'the scope() it was made in has ended; return it from the scope to keep it')
   return result
+}
+
+/** Releases tensors, and with a taped one what its gradient would have read. */
+function release(records: Iterable<TensorRecord>, fate: string): void {
+  const tapes = new Set<Tape>()
+  for (const record of records) {
+    if (record.recording) tapes.add(record.recording.root)
+    record.dispose(fate)
+  }
+  for (const tape of tapes)
+    for (const { output, owned } of tape.entries) if (output.disposed) for (const record of owned) record.dispose(fate)
 }
