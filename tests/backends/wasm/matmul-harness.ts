@@ -2,8 +2,7 @@ import type { MatmulKernel } from '../../../src/kernels/kernel.js'
 import { fmaF32 } from '../../../src/backends/reference/fma.js'
 import { ModuleBuilder } from '../../../src/backends/wasm/assembler.js'
 import type { KernelFunction } from '../../../src/backends/wasm/launch.js'
-import { addMatmulKernels, matmulEntry, planMatmul, type MatmulPlan } from '../../../src/backends/wasm/matmul/index.js'
-import type { MatmulChoices } from '../../../src/backends/wasm/matmul/plan.js'
+import { addMatmulKernels, type MatmulChoices, matmulEntry, type MatmulPlan, planMatmul } from '../../../src/backends/wasm/matmul/index.js'
 import type { Mode } from '../../../src/backends/wasm/modes.js'
 
 /** Bytes a product may read past the last element of an operand. */

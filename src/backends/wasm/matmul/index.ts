@@ -1,14 +1,33 @@
-/** placeholder doc */
-import type { FunctionRef, ModuleBuilder } from '../assembler.js'
-import { i32, type I32, select } from '../assembler.js'
+/**
+ * Matrix products: `out[…, m, n] = Σ_k a[…, m, k] · b[…, k, n]` for any strides and batch axes.
+ *
+ * How the backend uses it:
+ * 1. Once per mode, `addMatmulKernels(module, mode)` adds the kernel exported as `matmul` (ABI of `launch.ts`) to the
+ *    module with the fixed kernels. In mode '256' the engine's switch must be on before that module is compiled.
+ * 2. Once per descriptor, `planMatmul(kernel, mode)` gives the argument block, its pointer words (operands 0, 1, 2
+ *    are a, b and the output; `scratch` is the workspace), a time estimate and `workBytes`.
+ * 3. A run with T threads needs `T · workBytes` of scratch memory, aligned to 16 (64 is better), contents unspecified:
+ *    thread t uses the t-th stretch. Every thread calls `matmul(params, t, T)`; there is no barrier inside, none is
+ *    needed between the threads of one product, and a thread without a share returns at once.
+ *
+ * What may be relied on:
+ * - One arithmetic: every output element is one sum, started from 0 and added to in ascending k (fused in modes
+ *   'fma' and '256', which give the same bits), whatever is packed, however k is cut, however many threads run.
+ * - Only the output's elements and the workspace are written. Up to 64 bytes past the last element of b's row
+ *   (or a's, when the product is computed transposed) are read, and nothing depends on them: keep as much slack at the
+ *   end of memory.
+ * - The output must not overlap a or b.
+ */
+import { type FunctionRef, i32, type I32, type ModuleBuilder, select } from '../assembler.js'
 import { kernelParameters } from '../launch.js'
 import type { Mode } from '../modes.js'
 import { addProduct } from './product.js'
 import { columnsOf, tiles } from './tile.js'
 import { axisWords, words } from './words.js'
 
-export { type MatmulPlan, planMatmul } from './plan.js'
+export { type MatmulChoices, type MatmulPlan, planMatmul } from './plan.js'
 
+/** Name of the kernel's export. */
 export const matmulEntry = 'matmul'
 
 /** Adds the kernel `matmul` and what it calls to the module; its argument block is `planMatmul`'s. */
@@ -29,6 +48,7 @@ export function addMatmulKernels(module: ModuleBuilder, mode: Mode): FunctionRef
   ]
   const [m, n, start] = [f.local('i32'), f.local('i32'), f.local('i32')]
   const least = (x: I32, y: I32) => select(x.lt(y), x, y)
+  // A share is a stretch of tiles along the longer side, and may begin and end inside products of the batch.
   f.while(next.lt(end), () => {
     f.set(batch, next.divU(units))
     f.set(first, next.remU(units))

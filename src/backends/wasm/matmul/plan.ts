@@ -61,7 +61,7 @@ export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<Ma
   const tile = tiles[mode.name]
   const product = oriented(batchFolded(stepsOf(kernel)))
   const { m, n, k, a, b, output, batch } = product
-  const chosen = { ...choose(product, mode, tile), ...choices }
+  const chosen = { ...choose(product, tile), ...choices }
   const mBlock = roundUp(chosen.mBlock, tile.rows)
   const splitRows = m > n
   const units = Math.ceil(splitRows ? m / tile.rows : n / columnsOf(tile))
@@ -149,14 +149,16 @@ function oriented(p: Product): Product {
   return { ...whole, m: p.n, n: p.m, a: turned(unit.b), b: turned(unit.a), output: turned(unit.output), swapped: true }
 }
 
-function choose({ m, n, k, a, b, output }: Product, { name }: Mode, tile: Tile): MatmulChoices {
+function choose({ m, n, k, a, b, output }: Product, tile: Tile): MatmulChoices {
   const directA = a.column === 1 || a.row === 1
   const directB = b.column === 1
-  // Measured (see product.ts): a packed A is read faster in plain mode, and wherever its rows lie far apart.
-  const packsWell = name === 'plain' ? m >= 16 && n >= 64 : a.column === 1 ? m >= 192 && n >= 192 && k >= 64 : m >= 96 && n >= 128
-  const rowByRow = m <= 2 && b.row === 1 && !directB && output.column === 1
-  const packA = !rowByRow && (!directA || packsWell)
-  const packB = !rowByRow && (!directB || (m >= 32 && m * n * k > 128 ** 3))
+  const rowByRow = m <= (tile.fma ? 2 : 1) && b.row === 1 && !directB && output.column === 1
+  // Measured: without FMA a packed A, whose addresses need no arithmetic, pays early; with it only for large blocks,
+  // earlier where a transposed A jumps from one k to the next.
+  const plain = m >= 32 && n >= 64 && k >= 32
+  const large = a.column === 1 ? m >= 192 && n >= 192 && k >= 64 : m >= 96 && n >= 128
+  const packA = !rowByRow && (!directA || (tile.fma ? large : plain))
+  const packB = !rowByRow && (!directB || (tile.fma ? m >= 48 && m * n * k > 128 ** 3 : plain))
   // Blocks of about 256 steps and 240 rows, of equal sizes; one row never comes back to the output.
   const cut = (length: number, size: number) => Math.max(1, Math.ceil(length / Math.max(1, Math.round(length / size))))
   return { packA, packB, rowByRow, kBlock: m === 1 && !packB ? Math.max(1, k) : cut(k, 256), mBlock: roundUp(cut(m, 240), tile.rows), nBlock: 2048 }
