@@ -22,6 +22,11 @@ export class RunFiles {
     this.#curve = new LossCurve(start.steps)
   }
 
+  /** Epochs whose models are saved. */
+  get epochs(): number {
+    return this.#epochs.length
+  }
+
   step({ step, loss }: StepEvent): void {
     this.#curve.add(step, loss)
   }

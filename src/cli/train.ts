@@ -119,7 +119,10 @@ class TrainRun implements JobListener {
     this.#started?.progress.clear()
     const written = this.#started?.files.written ?? []
     const total = this.#started?.start.steps ?? 0
-    const kept = written.length === 0 ? ['Nothing was saved: the first epoch had not ended.'] : savedLines(written)
+    const kept =
+      written.length === 0
+        ? ['Nothing was saved: the first epoch had not ended.']
+        : savedLines(written, `Saved after epoch ${this.#started?.files.epochs}:`)
     this.#host.stderr.write(`Stopped after ${count(this.#done)} of ${plural(total, 'step')}.\n${kept.join('\n')}\n`)
     return this.#exitCode
   }
@@ -161,8 +164,8 @@ function cells(texts: readonly string[]): string {
   return texts.map((text, column) => text.padStart(widths[column] ?? 0)).join('')
 }
 
-function savedLines(files: readonly string[]): string[] {
-  return ['Saved:', ...files.map((file) => `  ${file}${file.endsWith('.html') ? '  (open it in a browser)' : ''}`)]
+function savedLines(files: readonly string[], heading = 'Saved:'): string[] {
+  return [heading, ...files.map((file) => `  ${file}${file.endsWith('.html') ? '  (open it in a browser)' : ''}`)]
 }
 
 /** The one JSON object of `--json`. */

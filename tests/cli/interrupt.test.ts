@@ -62,7 +62,9 @@ describe('Ctrl-C', () => {
       child.kill('SIGINT')
     })
     expect(ended).toMatchObject({ exitCode: 130, signal: null })
-    expect(ended.stderr).toMatch(/^Stopping after this step[^\n]*\nStopped after \d+ of 10,000 steps\.\nSaved:\n/)
+    expect(ended.stderr).toMatch(
+      /^Stopping after this step[^\n]*\nStopped after \d+ of 10,000 steps\.\nSaved after epoch \d+:\n/,
+    )
     const files = ['metrics.jsonl', 'student.safetensors', 'teacher.safetensors']
     expect(readdirSync(out).sort()).toEqual(files)
     for (const file of files) expect(ended.stderr).toContain(join(out, file))
