@@ -1,10 +1,14 @@
-import { type Device, referenceDevice, wasmDevice } from 'dfdt'
+import { Device, wasmDevice } from 'dfdt'
+import { createReferenceBackend } from '../src/backends/reference/index.js'
+
+export interface TestDevice {
+  readonly name: string
+  /** A new device, with at most `limit` bytes of memory. */
+  make(limit?: number): Device
+}
 
 /** The devices that everything above the kernels is tested on. */
-export const devices: readonly {
-  readonly name: string
-  readonly make: (options?: { readonly limit?: number }) => Device
-}[] = [
-  { name: 'reference', make: () => referenceDevice() },
-  { name: 'wasm', make: () => wasmDevice({ threads: 1 }) },
+export const devices: readonly TestDevice[] = [
+  { name: 'reference', make: (limit) => new Device(createReferenceBackend(limit === undefined ? {} : { limit })) },
+  { name: 'wasm', make: (limit) => wasmDevice({ threads: 1, ...(limit !== undefined && { maxBytes: limit }) }) },
 ]
