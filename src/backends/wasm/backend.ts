@@ -31,9 +31,9 @@ export interface Host {
 const reservedBytes = 64 * 1024
 const controlAddress = 256
 const blockAddress = 4096
-/** Work in ns from which other threads are asked to help: when they are awake, and when they sleep. */
-const shareAwake = 5_000
-const shareAsleep = 40_000
+/** Work in ns from which other threads are started, and from which they are asked to help. */
+const startFrom = 40_000
+const shareFrom = 5_000
 const mostPrepared = 4096
 /** Larger scratch memory is given back at once. */
 const keptScratch = 16 << 20
@@ -118,6 +118,15 @@ export class WasmBackend implements Backend {
     const own = this.#own(buffer)
     this.#checkRange(own, byteOffset, bytes.byteLength)
     this.#memory.bytes.set(bytes, own.address + byteOffset)
+  }
+
+  copy(from: Buffer, fromOffset: number, to: Buffer, toOffset: number, byteLength: number): void {
+    const source = this.#own(from)
+    const target = this.#own(to)
+    this.#checkRange(source, fromOffset, byteLength)
+    this.#checkRange(target, toOffset, byteLength)
+    const start = source.address + fromOffset
+    this.#memory.bytes.copyWithin(target.address + toOffset, start, start + byteLength)
   }
 
   /** A copy in memory of its own, never shared. */
@@ -209,15 +218,15 @@ export class WasmBackend implements Backend {
     }
     const run = this.#functions[entry.id] ?? this.#instantiate(entry)
     const pool = this.#pool
-    if (pool && launch.nanoseconds > shareAwake && this.#helped(pool, launch.nanoseconds)) pool.run(entry, run, address, launch.nanoseconds)
+    if (pool && launch.nanoseconds > shareFrom && this.#helped(pool, launch.nanoseconds)) pool.run(entry, run, address, launch.nanoseconds)
     else run(address, 0, 1)
     check?.(this.#memory.words, at)
     if (large) this.#memory.free(address)
   }
 
   #helped(pool: ThreadPool, nanoseconds: number): boolean {
-    if (pool.threads > 1) return !pool.asleep || nanoseconds > shareAsleep
-    if (nanoseconds > shareAsleep) pool.start()
+    if (pool.threads > 1) return pool.helps(nanoseconds)
+    if (nanoseconds > startFrom) pool.start()
     return false
   }
 

@@ -11,6 +11,12 @@ import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 /** Words of the control block, on cache lines of their own. */
 const words = { sequence: 0, entry: 1, params: 2, stop: 3, done: 16, failed: 17, caller: 32, sleepers: 48, ready: 64 } as const
 const spins = 4000
+/** Work in ns that is worth waking sleepers for. */
+const worthWaking = 40_000
+/** Kernels longer than this in ns are always shared: a late helper costs less than half of them. */
+const alwaysShared = 2_000_000
+/** Longest time without help, in kernels. */
+const longestRest = 1024
 /** A thread that shows no sign of life for this long, and twenty times the expected time, is given up. */
 const patience = 5000
 
@@ -61,6 +67,9 @@ class NodeThreadPool implements ThreadPool {
   readonly #serials = new Map<WebAssembly.Module, number>()
   #broken = false
   #checkedIn = false
+  /** Kernels still to run without help, and how many the next rest would be. */
+  #rest = 0
+  #nextRest = 16
 
   constructor(private readonly memory: WebAssembly.Memory, private readonly wanted: number, private readonly control: number) {
     this.#control = new Int32Array(memory.buffer, control, 128)
@@ -72,8 +81,12 @@ class NodeThreadPool implements ThreadPool {
     return this.#checkedIn ? this.wanted : 1
   }
 
-  get asleep(): boolean {
-    return Atomics.load(this.#control, words.sleepers) > 0
+  helps(nanoseconds: number): boolean {
+    if (nanoseconds < alwaysShared && this.#rest > 0) {
+      this.#rest--
+      return false
+    }
+    return nanoseconds > worthWaking || Atomics.load(this.#control, words.sleepers) === 0
   }
 
   start(): void {
@@ -128,8 +141,9 @@ class NodeThreadPool implements ThreadPool {
     const workers = this.wanted - 1
     const open = () => ((Atomics.load(c, words.done) - before) | 0) < workers
     for (let spin = 0; spin < spins; spin++) if (!open()) return
+    const began = performance.now()
     const allowed = patience + (20 * nanoseconds) / 1e6
-    const deadline = performance.now() + allowed
+    const deadline = began + allowed
     Atomics.store(c, words.caller, 1)
     while (open()) {
       const now = Atomics.load(c, words.done)
@@ -143,6 +157,15 @@ class NodeThreadPool implements ThreadPool {
       )
     }
     Atomics.store(c, words.caller, 0)
+    this.#learn((performance.now() - began) * 1e6, nanoseconds)
+  }
+
+  /** Rests after a helper that was later than the whole kernel would have taken alone, longer each time in a row. */
+  #learn(waited: number, nanoseconds: number): void {
+    if (waited > nanoseconds + 50_000) {
+      this.#rest = this.#nextRest
+      this.#nextRest = Math.min(longestRest, this.#nextRest * 2)
+    } else this.#nextRest = Math.max(16, this.#nextRest >> 1)
   }
 
   #send(entry: Entry): void {

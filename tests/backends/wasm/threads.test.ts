@@ -1,0 +1,150 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { rolldown } from 'rolldown'
+import { expect, it, vi } from 'vitest'
+import type { WasmBackend } from '../../../src/backends/wasm/backend.js'
+import { createWasmBackend } from '../../../src/backends/wasm/node.js'
+import { input, scalar } from '../../../src/kernels/expr.js'
+import type { Combine, ForeachKernel, Kernel } from '../../../src/kernels/kernel.js'
+import { DeviceError } from '../../../src/tensor/errors.js'
+import { bufferOf, bytesOf, packed } from './bound.js'
+
+const x = input(0, 'f32')
+const y = input(1, 'f32')
+const noise = (n: number, seed = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3)
+
+/** The bytes of the last buffer after the kernel, on a fresh device. */
+async function result(kernel: Kernel, inputs: readonly Float32Array[], outputLength: number, threads: number): Promise<Buffer> {
+  const backend = createWasmBackend({ threads, mode: 'plain' })
+  expect(backend.startThreads()).toBe(threads)
+  const buffers = [...inputs.map((values) => bufferOf(backend, values)), backend.allocate(outputLength * 4)]
+  backend.run(kernel, buffers, [0.25, 0.75])
+  const output = buffers.at(-1)
+  const bytes = Buffer.from(output ? bytesOf(backend, output) : [])
+  await backend.close()
+  return bytes
+}
+
+const reduce = (combine: Combine, shape: readonly number[], axes: readonly number[]): Kernel => {
+  const kept = shape.filter((_, axis) => !axes.includes(axis))
+  const output = packed(kept, combine.startsWith('arg') ? 'i32' : 'f32')
+  return { kind: 'reduce', combine, shape, axes, inputs: [packed(shape)], expr: x.mul(1.1), output }
+}
+const whole = 300_001
+const lerp = x.lerp(y, scalar(0, 'f32'), scalar(1, 'f32'))
+const parts = [70_001, 3, 100_000, 130_000]
+const foreach: ForeachKernel = {
+  kind: 'foreach', inputs: ['f32', 'f32'], outputs: ['f32'], exprs: [lerp.exp()],
+  parts: parts.map((length, i) => ({ length, operands: [0, 1, 2].map((buffer) => ({ buffer, offset: parts.slice(0, i).reduce((a, b) => a + b, 0) })) })),
+}
+const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number])[] = [
+  ['map', { kind: 'map', shape: [whole], inputs: [packed([whole]), packed([whole])], outputs: [packed([whole])], exprs: [lerp] }, [noise(whole), noise(whole, 2)], whole],
+  [
+    'map of a transposed view plus a row',
+    {
+      kind: 'map', shape: [501, 303], outputs: [packed([501, 303])], exprs: [x.add(y).tanh()],
+      inputs: [{ dtype: 'f32', strides: [1, 501], offset: 0 }, { dtype: 'f32', strides: [0, 1], offset: 0 }],
+    },
+    [noise(501 * 303), noise(303)], 501 * 303,
+  ],
+  ['foreach', foreach, [noise(whole), noise(whole, 2)], 300_004],
+  ['sum of everything', reduce('sum', [whole], [0]), [noise(whole)], 1],
+  ['sum along rows', reduce('sum', [301, 1001], [1]), [noise(301 * 1001)], 301],
+  ['sum along columns', reduce('sum', [5001, 61], [0]), [noise(5001 * 61)], 61],
+  ['sum of the outer and inner axes', reduce('sum', [40, 30, 250], [0, 2]), [noise(300_000)], 30],
+  ['max', reduce('max', [300, 1000], [1]), [noise(300_000)], 300],
+  ['argmin', reduce('argmin', [300, 1000], [0]), [noise(300_000)], 1000],
+]
+
+it.each(cases)('%s gives the same bits on 1, 2, 3 and 4 threads', async (_name, kernel, inputs, length) => {
+  const n = kernel.kind === 'foreach' ? 300_004 : 0
+  const given = inputs.map((values) => (values.length < n ? noise(n, values[1] ?? 0) : values))
+  const alone = await result(kernel, given, length, 1)
+  expect(alone.byteLength).toBe(length * 4)
+  for (const threads of [2, 3, 4]) expect((await result(kernel, given, length, threads)).equals(alone)).toBe(true)
+})
+
+it('adds rows with equal indices in order on any number of threads', async () => {
+  const index = Float32Array.from({ length: 2000 }, (_, i) => (i * 7) % 50)
+  const words = new Float32Array(Int32Array.from(index).buffer)
+  const kernel: Kernel = {
+    kind: 'scatterAdd', outer: 1, size: 50, inner: 300, count: 2000, perOuter: false,
+    source: packed([2000, 300]), index: packed([2000], 'i32'), output: packed([50, 300]),
+  }
+  const run = async (threads: number) => {
+    const backend = createWasmBackend({ threads, mode: 'plain' })
+    expect(backend.startThreads()).toBe(threads)
+    const buffers = [noise(600_000), words, noise(15_000, 3)].map((values) => bufferOf(backend, values))
+    backend.run(kernel, buffers, [])
+    const bytes = Buffer.from(buffers[2] ? bytesOf(backend, buffers[2]) : [])
+    await backend.close()
+    return bytes
+  }
+  const alone = await run(1)
+  expect((await run(2)).equals(alone)).toBe(true)
+  expect((await run(4)).equals(alone)).toBe(true)
+})
+
+/** Long enough that help is always asked for. */
+const length = 3_000_000
+const large: Kernel = {
+  kind: 'map', shape: [length], inputs: [packed([length])], outputs: [packed([length])], exprs: [x.tanh().exp()],
+}
+const values = noise(length)
+function runLarge(backend: WasmBackend): Uint8Array {
+  const buffers = [bufferOf(backend, values), backend.allocate(length * 4)]
+  backend.run(large, buffers, [])
+  const bytes = buffers[1] ? bytesOf(backend, buffers[1]) : new Uint8Array()
+  for (const buffer of buffers) backend.free(buffer)
+  return bytes
+}
+
+it('goes on with one thread when a worker has gone', async () => {
+  const workers: Worker[] = []
+  const unref = vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+    workers.push(this)
+  })
+  const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+  expect(backend.startThreads()).toBe(2)
+  unref.mockRestore()
+  const before = runLarge(backend)
+  await Promise.all(workers.map((worker) => worker.terminate()))
+  expect(backend.startThreads(50)).toBe(1)
+  expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+  await backend.close()
+})
+
+it('throws instead of hanging when a worker dies during a run, then uses one thread', async () => {
+  const workers: Worker[] = []
+  const unref = vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+    workers.push(this)
+  })
+  const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+  expect(backend.startThreads()).toBe(2)
+  unref.mockRestore()
+  const before = runLarge(backend)
+  // Not awaited: this thread hears of the end only after the run.
+  for (const worker of workers) void worker.terminate()
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  expect(() => runLarge(backend)).toThrow(DeviceError)
+  expect(backend.startThreads(50)).toBe(1)
+  expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+  await backend.close()
+}, 20_000)
+
+it('never keeps the process alive, also when threads sleep and nobody closed the backend', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dfdt-threads-'))
+  const bundle = await rolldown({ input: 'src/backends/wasm/node.ts', platform: 'node' })
+  await bundle.write({ file: join(folder, 'wasm.mjs'), format: 'esm' })
+  const program = `
+    import { createWasmBackend } from ${JSON.stringify(join(folder, 'wasm.mjs'))}
+    const backend = createWasmBackend({ threads: 3 })
+    console.log(backend.startThreads())
+  `
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', program], { timeout: 20_000, encoding: 'utf8' })
+  rmSync(folder, { recursive: true })
+  expect(run).toMatchObject({ status: 0, stdout: '3\n', stderr: '' })
+}, 30_000)
