@@ -1,5 +1,6 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Kernel } from '../kernels/kernel.js'
+import type { Plan } from '../kernels/plan.js'
 
 /** Memory of a backend. Opaque: only the backend that made it looks inside. */
 export interface Buffer {
@@ -20,6 +21,14 @@ export interface MemoryStats {
 
 /** Element sizes in device memory. `bool` takes 4 bytes: 0 or 1 as u32, as on a GPU. */
 export const bytesPerElement: Readonly<Record<DType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, bool: 4 }
+
+/** A program bound to its buffers. */
+export interface Executable {
+  run(scalars: Float64Array): void
+  /** Time of each kernel in the order of the plan, ns. */
+  profile?(scalars: Float64Array): readonly number[]
+  release(): void
+}
 
 /**
  * A place that stores numbers and runs kernels. Everything above this line is the same on every backend.
@@ -44,6 +53,10 @@ export interface Backend {
   read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array>
   /** The same without waiting; absent where the device cannot block. */
   readSync?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
+  /** Copies bytes from one buffer to another. */
+  copy(from: Buffer, fromOffset: number, to: Buffer, toOffset: number, byteLength: number): void
+  /** Makes one program of many kernels. Where it is absent, the kernels of a plan run one after another. */
+  compile?(plan: Plan, buffers: readonly Buffer[]): Executable
   memory(): MemoryStats
   /** Stops threads and returns memory. */
   close(): Promise<void>

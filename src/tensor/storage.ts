@@ -38,6 +38,14 @@ export class Storage {
     return this.#captured
   }
 
+  /** A storage whose numbers are on the host until a kernel needs them. */
+  static onHost(device: Device, bytes: Uint8Array): Storage {
+    const storage = new Storage(device, bytes.byteLength)
+    storage.#captured = false
+    storage.#host = bytes
+    return storage
+  }
+
   /** True when exactly one tensor uses the storage, so that it may be overwritten by its last reader. */
   get unshared(): boolean {
     return this.#references === 1

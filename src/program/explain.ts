@@ -1,0 +1,82 @@
+import { sizeOf } from '../shapes/strides.js'
+import { bytesPerElement } from '../tensor/backend.js'
+import { type Node, operandsOf } from './node.js'
+import { flops, nanoseconds, type Phase } from './schedule.js'
+
+/** Bytes a kernel reads and writes, every operand's elements once. */
+export function bytesMoved({ kernel }: Node): number {
+  if (kernel.kind === 'foreach') {
+    const each = [...kernel.inputs, ...kernel.outputs].reduce((sum, dtype) => sum + bytesPerElement[dtype], 0)
+    return each * kernel.parts.reduce((sum, { length }) => sum + length, 0)
+  }
+  const { reads, writes } = operandsOf(kernel)
+  const sizes = (): readonly number[] => {
+    switch (kernel.kind) {
+      case 'map':
+        return [...reads, ...writes].map(({ strides }) => distinct(kernel.shape, strides))
+      case 'reduce':
+        return [...reads.map(({ strides }) => distinct(kernel.shape, strides)), sizeOf(kernel.shape.filter((_, i) => !kernel.axes.includes(i)))]
+      case 'matmul': {
+        const batch = sizeOf(kernel.batch)
+        return [batch * kernel.m * kernel.k, batch * kernel.k * kernel.n, batch * kernel.m * kernel.n]
+      }
+      case 'gather':
+      case 'scatterAdd': {
+        const rows = kernel.outer * kernel.count * kernel.inner
+        return [rows, kernel.count * (kernel.perOuter ? kernel.outer : 1), rows]
+      }
+    }
+  }
+  return sizes().reduce((sum, size, i) => sum + size * bytesPerElement[[...reads, ...writes][i]?.dtype ?? 'f32'], 0)
+}
+
+/** Elements that a strided operand touches: axes of stride 0 repeat. */
+const distinct = (shape: readonly number[], strides: readonly number[]): number =>
+  shape.reduce((product, size, axis) => product * (strides[axis] === 0 ? 1 : size), 1)
+
+const kilo = (value: number, unit: string): string => {
+  const steps = ['', 'k', 'M', 'G', 'T']
+  const step = value < 1 ? 0 : Math.min(steps.length - 1, Math.floor(Math.log10(value) / 3))
+  return `${(value / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${steps[step]}${unit}`
+}
+
+function shapeText({ kernel }: Node): string {
+  switch (kernel.kind) {
+    case 'map':
+      return `[${kernel.shape.join(', ')}]`
+    case 'reduce':
+      return `${kernel.combine} [${kernel.shape.join(', ')}] over ${kernel.axes.join(', ')}`
+    case 'matmul':
+      return `${kernel.batch.length > 0 ? `${kernel.batch.join(' x ')} x ` : ''}[${kernel.m}, ${kernel.k}] x [${kernel.k}, ${kernel.n}]`
+    case 'gather':
+    case 'scatterAdd':
+      return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`
+    case 'foreach':
+      return `${kernel.parts.length} tensors, ${kernel.inputs.length} read and ${kernel.outputs.length} written an element`
+  }
+}
+
+/** The program as a table, and what fusing and planning did. */
+export function explain(phases: readonly Phase[], captured: number, arenaBytes: number, effects: number): string {
+  const nodes = phases.flatMap(({ shared, single }) => [...shared, ...single])
+  const lines = phases.flatMap(({ shared, single }, phase) =>
+    [...shared.map((node) => ['all', node] as const), ...single.map((node) => ['one', node] as const)].map(([threads, node]) =>
+      [
+        String(phase).padStart(3),
+        threads,
+        node.kernel.kind.padEnd(10),
+        shapeText(node).padEnd(52),
+        kilo(bytesMoved(node), 'B').padStart(9),
+        kilo(flops(node), 'FLOP').padStart(12),
+      ].join('  '),
+    ),
+  )
+  const total = (measure: (node: Node) => number) => nodes.reduce((sum, node) => sum + measure(node), 0)
+  return [
+    `${captured} kernels captured, ${nodes.length} left after fusing, in ${phases.length} phases`,
+    `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}, about ${kilo(total(nanoseconds) / 1000, 'us')} on one thread`,
+    `arena ${kilo(arenaBytes, 'B')}, ${effects} host effects a run`,
+    'phase  on   kernel      what                                                       moved    arithmetic',
+    ...lines,
+  ].join('\n')
+}

@@ -1,0 +1,1 @@
+export { type ArgumentsOf, bool, type Compiled, compile, f32, i32, type Spec, type TensorsOf, u32 } from './compile.js'

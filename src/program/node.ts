@@ -1,0 +1,92 @@
+import type { Kernel, Operand } from '../kernels/kernel.js'
+import type { DType } from '../shapes/dtype.js'
+import type { Scalars } from '../tensor/recorder.js'
+import type { Storage } from '../tensor/storage.js'
+
+/** One scalar slot of a node: the `index`-th number of a source. */
+export interface ScalarRef {
+  readonly source: Scalars
+  readonly index: number
+}
+
+/** A kernel of a captured function with the memory it works on. */
+export interface Node {
+  readonly kernel: Kernel
+  /** In the order the kernel refers to them. */
+  readonly storages: readonly Storage[]
+  /** By slot. */
+  readonly scalars: readonly ScalarRef[]
+}
+
+/** Where a kernel touches memory. */
+export interface Access {
+  readonly storage: Storage
+  readonly dtype: DType
+  readonly write: boolean
+}
+
+/** Every operand of a kernel in the order of its buffers; for `foreach` those of all its parts. */
+export function accesses({ kernel, storages }: Node): Access[] {
+  const found: Access[] = []
+  const note = (slot: number, dtype: DType, write: boolean): void => {
+    const storage = storages[slot]
+    if (storage) found.push({ storage, dtype, write })
+  }
+  if (kernel.kind === 'foreach') {
+    const dtypes = [...kernel.inputs, ...kernel.outputs]
+    for (const part of kernel.parts)
+      part.operands.forEach(({ buffer }, i) => note(buffer, dtypes[i] ?? 'f32', i >= kernel.inputs.length))
+    return found
+  }
+  const { reads, writes } = operandsOf(kernel)
+  reads.forEach((operand, i) => note(i, operand.dtype, false))
+  writes.forEach((operand, i) => note(reads.length + i, operand.dtype, true))
+  // What is added to is read as well.
+  if (kernel.kind === 'scatterAdd') note(2, kernel.output.dtype, false)
+  return found
+}
+
+type Strided = Exclude<Kernel, { kind: 'foreach' }>
+
+/** The operands of a kernel: the buffers it is run with are the reads, then the writes. */
+export function operandsOf(kernel: Strided): { reads: readonly Operand[]; writes: readonly Operand[] } {
+  switch (kernel.kind) {
+    case 'map':
+      return { reads: kernel.inputs, writes: kernel.outputs }
+    case 'reduce':
+      return { reads: kernel.inputs, writes: [kernel.output] }
+    case 'matmul':
+      return { reads: [kernel.a, kernel.b], writes: [kernel.output] }
+    case 'gather':
+    case 'scatterAdd':
+      return { reads: [kernel.source, kernel.index], writes: [kernel.output] }
+  }
+}
+
+/** The kernel with each operand moved by `by(slot, dtype)` elements. */
+export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number): Kernel {
+  const move = (operand: Operand, slot: number): Operand => ({ ...operand, offset: operand.offset + by(slot, operand.dtype) })
+  switch (kernel.kind) {
+    case 'map':
+      return {
+        ...kernel,
+        inputs: kernel.inputs.map(move),
+        outputs: kernel.outputs.map((operand, i) => move(operand, kernel.inputs.length + i)),
+      }
+    case 'reduce':
+      return { ...kernel, inputs: kernel.inputs.map(move), output: move(kernel.output, kernel.inputs.length) }
+    case 'matmul':
+      return { ...kernel, a: move(kernel.a, 0), b: move(kernel.b, 1), output: move(kernel.output, 2) }
+    case 'gather':
+    case 'scatterAdd':
+      return { ...kernel, source: move(kernel.source, 0), index: move(kernel.index, 1), output: move(kernel.output, 2) }
+    case 'foreach': {
+      const dtypes = [...kernel.inputs, ...kernel.outputs]
+      const parts = kernel.parts.map(({ length, operands }) => ({
+        length,
+        operands: operands.map(({ buffer, offset }, i) => ({ buffer, offset: offset + by(buffer, dtypes[i] ?? 'f32') })),
+      }))
+      return { ...kernel, parts }
+    }
+  }
+}

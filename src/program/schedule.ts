@@ -1,0 +1,89 @@
+import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
+import { sizeOf } from '../shapes/strides.js'
+import type { Storage } from '../tensor/storage.js'
+import { accesses, type Node } from './node.js'
+
+/**
+ * A stretch of a program between two barriers. Nothing in `shared` depends on anything else in the phase; `single` is
+ * a chain that one thread runs in order, because its kernels are too small to share.
+ */
+export interface Phase {
+  readonly shared: Node[]
+  readonly single: Node[]
+}
+
+/** Kernels expected to take less than this many ns on one thread are not shared: waking others costs as much. */
+const smallest = 3000
+
+/** Puts kernels into as few phases as their dependencies allow, each as early as possible. */
+export function schedule(program: readonly Node[]): Phase[] {
+  const phases: Phase[] = []
+  const written = new Map<Storage, { phase: number; small: boolean }>()
+  const read = new Map<Storage, { phase: number; small: boolean }[]>()
+  for (const node of program) {
+    const small = nanoseconds(node) < smallest
+    const touched = accesses(node)
+    let phase = 0
+    const after = (other: { phase: number; small: boolean } | undefined): void => {
+      // A small kernel may follow another in the same chain; anything else waits for the barrier.
+      if (other) phase = Math.max(phase, small && other.small ? other.phase : other.phase + 1)
+    }
+    for (const { storage, write } of touched) {
+      after(written.get(storage))
+      if (write) for (const reader of read.get(storage) ?? []) after(reader)
+    }
+    const place = { phase, small }
+    for (const { storage, write } of touched) {
+      if (write) {
+        written.set(storage, place)
+        read.set(storage, [])
+      } else read.set(storage, [...(read.get(storage) ?? []), place])
+    }
+    while (phases.length <= phase) phases.push({ shared: [], single: [] })
+    const home = phases[phase]
+    if (small) home?.single.push(node)
+    else home?.shared.push(node)
+  }
+  return phases
+}
+
+const weights: { readonly [op: string]: number } = { exp: 0.5, log: 0.5, log1p: 0.5, expm1: 0.5, tanh: 0.6, sin: 0.5, cos: 0.5, erf: 0.6, pow: 1.5, div: 0.2, sqrt: 0.2 }
+const perElement = (exprs: readonly Expr[]): number =>
+  exprNodes(exprs).reduce((sum, { op }) => sum + (weights[op] ?? 0.03), 0.1)
+
+/** A rough time on one thread: enough to tell kernels worth sharing from those that are not. */
+export function nanoseconds({ kernel }: Node): number {
+  switch (kernel.kind) {
+    case 'map':
+      return sizeOf(kernel.shape) * perElement(kernel.exprs)
+    case 'reduce':
+      return sizeOf(kernel.shape) * perElement([kernel.expr])
+    case 'foreach':
+      return kernel.parts.reduce((sum, part) => sum + part.length, 0) * perElement(kernel.exprs)
+    case 'matmul':
+      return (sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k) / 20
+    case 'gather':
+    case 'scatterAdd':
+      return kernel.outer * kernel.count * kernel.inner * 0.5
+  }
+}
+
+/** Floating-point operations, as `explain()` counts them. */
+export function flops({ kernel }: Node): number {
+  const arithmetic = (exprs: readonly Expr[]) =>
+    exprNodes(exprs).filter(({ args }) => args.length > 0).reduce((sum, { op }) => sum + (op === 'fma' ? 2 : 1), 0)
+  switch (kernel.kind) {
+    case 'map':
+      return sizeOf(kernel.shape) * arithmetic(kernel.exprs)
+    case 'reduce':
+      return sizeOf(kernel.shape) * (arithmetic([kernel.expr]) + 1)
+    case 'foreach':
+      return kernel.parts.reduce((sum, part) => sum + part.length, 0) * arithmetic(kernel.exprs)
+    case 'matmul':
+      return 2 * sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k
+    case 'gather':
+      return 0
+    case 'scatterAdd':
+      return kernel.outer * kernel.count * kernel.inner
+  }
+}
