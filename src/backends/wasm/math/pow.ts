@@ -61,12 +61,11 @@ function powOfVector(context: MathContext, x: Vector, y: Vector): V128 {
   fn.set(a, i32x4.sub(a, i32(rootHalf)))
   fn.set(e, i32x4.sub(i32x4.shr_s(a, 23), e))
   fn.set(a, i32x4.add(v128.and(a, i32(mantissa)), i32(rootHalf)))
-  powOfHalf(context, low, f64x2.promote_low_f32x4(a), e, edge, y)
   const upper = (v: V128) => i32x4.shuffle(v, v, [2, 3, 2, 3])
-  for (const v of [a, e, edge]) fn.set(v, upper(v))
-  const yHigh = temp()
-  fn.set(yHigh, upper(y))
-  powOfHalf(context, high, f64x2.promote_low_f32x4(a), e, edge, yHigh)
+  exp2OfProduct(context, [
+    { m: f64x2.promote_low_f32x4(a), e, edge, y, result: low },
+    { m: f64x2.promote_low_f32x4(upper(a)), e: upper(e), edge: upper(edge), y: upper(y), result: high },
+  ])
   fn.set(low, i32x4.shuffle(low, high, [0, 1, 4, 5]))
 
   // Signs and the cases in which one of the numbers is not one.
@@ -80,30 +79,49 @@ function powOfVector(context: MathContext, x: Vector, y: Vector): V128 {
   fn.set(low, v128.or(low, v128.or(noRoot, v128.or(f32x4.ne(x, x), f32x4.ne(y, y)))))
   const bothUnbounded = v128.and(f32x4.eq(f32x4.abs(x), f32(1)), f32x4.eq(f32x4.abs(y), i32(infinityBits)))
   const isOne = v128.or(v128.or(f32x4.eq(x, f32(1)), f32x4.eq(y, f32(0))), bothUnbounded)
-  for (const dead of [a, e, edge, low, high, yHigh]) release(dead)
+  for (const dead of [a, e, edge, low, high]) release(dead)
   return v128.bitselect(f32(1), low, isOne)
 }
 
-/** `2^(y (e + log2 m + edge))` of the two lower lanes of `e`, `edge` and `y`, rounded to f32 in the lower lanes of `result`. */
-function powOfHalf({ fn, temp, release }: MathContext, result: Vector, m: V128, e: Vector, edge: Vector, y: Vector): void {
-  const [s, z, t] = [temp(), temp(), temp()]
-  const constant = f64x2.const
-  fn.set(s, m)
-  fn.set(s, f64x2.div(f64x2.sub(s, constant(1)), f64x2.add(s, constant(1))))
-  fn.set(z, f64x2.mul(s, s))
-  horner(log2, z)
-  const log = f64x2.add(f64x2.convert_low_i32x4_s(e), f64x2.mul(s, result))
-  fn.set(z, f64x2.mul(f64x2.promote_low_f32x4(y), f64x2.add(log, f64x2.promote_low_f32x4(edge))))
-  // Beyond these the result is 0 or ∞ in f32, and in f64 neither yet.
-  fn.set(z, f64x2.pmax(f64x2.pmin(z, constant(300)), constant(-300)))
-  fn.set(t, f64x2.add(z, constant(rounder)))
-  fn.set(z, f64x2.sub(z, f64x2.sub(t, constant(rounder))))
-  horner(exp2, z)
-  fn.set(result, f32x4.demote_f64x2_zero(f64x2.mul(result, i64x2.shl(t, 52))))
-  for (const dead of [s, z, t]) release(dead)
+interface Half {
+  readonly m: V128
+  readonly e: V128
+  readonly edge: V128
+  readonly y: V128
+  readonly result: Vector
+}
 
-  function horner(coefficients: readonly number[], x: Vector): void {
-    fn.set(result, constant(coefficients[coefficients.length - 1] ?? 0))
-    for (let i = coefficients.length - 2; i >= 0; i--) fn.set(result, f64x2.add(f64x2.mul(result, x), constant(coefficients[i] ?? 0)))
+/**
+ * `result = 2^(y (e + log2 m + edge))` of two lanes each, rounded to f32 in the lower two. The halves go side by
+ * side, so that a constant is built once for both: V8 builds one anew for every mention.
+ */
+function exp2OfProduct({ fn, temp, release }: MathContext, halves: readonly Half[]): void {
+  const lanes = halves.map((half) => ({ ...half, s: temp(), z: temp() }))
+  const constant = temp()
+  const step = (value: number, next: (lane: (typeof lanes)[number]) => readonly [target: Vector, value: V128]) => {
+    fn.set(constant, f64x2.const(value))
+    for (const lane of lanes) fn.set(...next(lane))
   }
+  const horner = (coefficients: readonly number[]) => {
+    const falling = [...coefficients].reverse()
+    step(falling[0] ?? 0, ({ result }) => [result, constant])
+    for (const c of falling.slice(1)) step(c, ({ result, z }) => [result, f64x2.add(f64x2.mul(result, z), constant)])
+  }
+  for (const { m, s } of lanes) fn.set(s, m)
+  step(1, ({ s }) => [s, f64x2.div(f64x2.sub(s, constant), f64x2.add(s, constant))])
+  for (const { s, z } of lanes) fn.set(z, f64x2.mul(s, s))
+  horner(log2)
+  for (const { e, edge, y, s, z, result } of lanes) {
+    const log = f64x2.add(f64x2.convert_low_i32x4_s(e), f64x2.mul(s, result))
+    fn.set(z, f64x2.mul(f64x2.promote_low_f32x4(y), f64x2.add(log, f64x2.promote_low_f32x4(edge))))
+  }
+  // Beyond these the result is 0 or ∞ in f32, and in f64 neither yet.
+  step(300, ({ z }) => [z, f64x2.pmin(z, constant)])
+  step(-300, ({ z }) => [z, f64x2.pmax(z, constant)])
+  step(rounder, ({ s, z }) => [s, f64x2.add(z, constant)])
+  for (const { s, z } of lanes) fn.set(z, f64x2.sub(z, f64x2.sub(s, constant)))
+  horner(exp2)
+  for (const { s, result } of lanes) fn.set(result, f32x4.demote_f64x2_zero(f64x2.mul(result, i64x2.shl(s, 52))))
+  for (const { s, z } of lanes) [s, z].forEach(release)
+  release(constant)
 }

@@ -27,18 +27,25 @@ function reduce(stages: Stages, x: readonly Vector[]): Reduced {
   const { fn, temp, release } = stages.context
   const r: Vector[] = []
   const q: Vector[] = []
+  // V8 builds a constant anew for every mention of it.
+  const [perQuadrant, round, high, low] = [2 / Math.PI, rounder, halfPiHigh, halfPiLow].map((value) => {
+    const constant = temp()
+    fn.set(constant, f64x2.const(value))
+    return constant
+  })
+  if (!perQuadrant || !round || !high || !low) return { r, q }
   // One vector after the other: in f64 each takes two, and there are few registers.
   for (const argument of x) {
     const [a, b, ta, tb] = [temp(), temp(), temp(), temp()]
     fn.set(a, f64x2.promote_low_f32x4(argument))
     fn.set(b, f64x2.promote_low_f32x4(i32x4.shuffle(argument, argument, [2, 3, 2, 3])))
-    for (const [y, t] of [[a, ta], [b, tb]] as const) fn.set(t, f64x2.add(f64x2.mul(y, f64x2.const(2 / Math.PI)), f64x2.const(rounder)))
+    for (const [y, t] of [[a, ta], [b, tb]] as const) fn.set(t, f64x2.add(f64x2.mul(y, perQuadrant), round))
     const quotient = temp()
     fn.set(quotient, i32x4.shuffle(ta, tb, [0, 2, 4, 6]))
     for (const [y, t] of [[a, ta], [b, tb]] as const) {
-      fn.set(t, f64x2.sub(t, f64x2.const(rounder)))
-      fn.set(y, f64x2.sub(y, f64x2.mul(t, f64x2.const(halfPiHigh))))
-      fn.set(y, f64x2.sub(y, f64x2.mul(t, f64x2.const(halfPiLow))))
+      fn.set(t, f64x2.sub(t, round))
+      fn.set(y, f64x2.sub(y, f64x2.mul(t, high)))
+      fn.set(y, f64x2.sub(y, f64x2.mul(t, low)))
     }
     const rest = temp()
     fn.set(rest, i32x4.shuffle(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), [0, 1, 4, 5]))
@@ -46,6 +53,7 @@ function reduce(stages: Stages, x: readonly Vector[]): Reduced {
     r.push(rest)
     q.push(quotient)
   }
+  for (const dead of [perQuadrant, round, high, low]) release(dead)
   const anyLarge = x.map((_, i) => f32x4.ge(f32x4.abs(at(x, i)), stages.context.f32(large))).reduce((a, b) => v128.or(a, b))
   fn.if(v128.any_true(anyLarge), () => reduceLarge(stages, x, r, q))
   return { r, q }

@@ -6,6 +6,27 @@ import { columnsOf, type Tile } from './tile.js'
 import { addTransposedRow } from './transposed-row.js'
 import { words, workspace } from './words.js'
 
+/**
+ * The loops around the micro-kernels: blocks of columns, of k and of rows, packing, tiles.
+ *
+ * The ladder (GFLOP/s of one Zen 3 core, best of many samples on a shared machine; M x K x N):
+ *
+ * | version | idea                                                                | 512³ | 1024³ | 32x784x512 |
+ * |---------|---------------------------------------------------------------------|------|-------|------------|
+ * | v0      | Node 20, 4x8 tile, multiply and add, operands read where they are   |   32 |    24 |         33 |
+ * | v1      | + B packed in panels of 8 columns, 256 of k at a time               |   37 |    20 |         34 |
+ * | v2      | + A packed, 240 rows at a time ('plain': what is chosen)            |   42 |    38 |         38 |
+ * | v3      | Node 26, 6x8 tile, FMA, operands read where they are                |   44 |    25 |         48 |
+ * | v4      | + B packed                                                          |   51 |    38 |         47 |
+ * | v5      | + A packed ('fma': what is chosen, where it pays)                   |   52 |    50 |         48 |
+ * | v6      | 5x16 tile, pairs fused to 256 bits, operands read where they are    |   94 |    68 |         94 |
+ * | v7      | + B packed                                                          |  105 |    98 |         88 |
+ * | v8      | + A packed ('256': what is chosen, where it pays)                   |  105 |   100 |         93 |
+ *
+ * A row by many columns at once (`row`: 8 or 16 vectors) takes 1x512x512 from 9 to 18 ('fma') and from 17 to 32 ('256').
+ * The same with transposed B without packing (`transposed-row.ts`): from 8 to 21 and from 7.5 to 24.
+ */
+
 const signature = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const
 /** Parameters: argument block, workspace, addresses of A, B and the output, rows, columns. */
 export type Product = FunctionRef<typeof signature>
