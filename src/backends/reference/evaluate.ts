@@ -1,4 +1,4 @@
-import { type Expr, nodes } from '../../kernels/expr.js'
+import { type Expr, nodes, slotCount } from '../../kernels/expr.js'
 import { castFunction, scalarFunction } from './scalar-functions.js'
 
 /** Elements are evaluated in blocks: one loop per node and block instead of one call per node and element. */
@@ -10,6 +10,8 @@ export interface Program {
   readonly inputs: readonly { readonly slot: number; readonly node: Expr; readonly values: Float64Array }[]
   /** Where the caller puts the block's positions, if an expression asks for them. */
   readonly index: Float64Array | undefined
+  /** How many host scalars the expressions read. */
+  readonly scalarCount: number
   /** One block per expression. */
   readonly results: readonly Float64Array[]
   evaluate(count: number, scalars: readonly number[]): void
@@ -40,6 +42,7 @@ function compile(exprs: readonly Expr[]): Program {
   return {
     inputs: order.filter(({ op }) => op === 'input').map((node) => ({ slot: node.value, node, values: blockOf(node) })),
     index,
+    scalarCount: slotCount(exprs, 'scalar'),
     results: exprs.map(blockOf),
     evaluate(count, scalars) {
       for (const step of steps) step(count, scalars)

@@ -1,4 +1,3 @@
-import { slotCount } from '../../kernels/expr.js'
 import type { ForeachKernel, Part } from '../../kernels/kernel.js'
 import { checkBuffers, checkOperand, checkProgram, checkScalars } from './check.js'
 import { programOf } from './evaluate.js'
@@ -12,8 +11,8 @@ export function runForeach(
   scalars: readonly number[],
 ): void {
   const { inputs, outputs, exprs, parts } = kernel
-  checkScalars('foreach', slotCount(exprs, 'scalar'), scalars.length)
   const program = programOf(exprs)
+  checkScalars('foreach', program.scalarCount, scalars.length)
   checkProgram('foreach', program, exprs, inputs, outputs)
   const dtypes = [...inputs, ...outputs]
 

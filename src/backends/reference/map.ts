@@ -1,4 +1,3 @@
-import { slotCount } from '../../kernels/expr.js'
 import type { MapKernel, Operand } from '../../kernels/kernel.js'
 import { checkBuffers, checkOperand, checkProgram, checkScalars, nameOf } from './check.js'
 import { blockSize, programOf } from './evaluate.js'
@@ -10,8 +9,8 @@ import { walk } from './walk.js'
 export function runMap(kernel: MapKernel, buffers: readonly ReferenceBuffer[], scalars: readonly number[]): void {
   const { shape, inputs, outputs, exprs } = kernel
   checkBuffers('map', inputs.length + outputs.length, buffers.length)
-  checkScalars('map', slotCount(exprs, 'scalar'), scalars.length)
   const program = programOf(exprs)
+  checkScalars('map', program.scalarCount, scalars.length)
   checkProgram('map', program, exprs, inputs.map(dtypeOf), outputs.map(dtypeOf))
 
   const bind = (role: 'input' | 'output', operands: readonly Operand[], first: number) =>
@@ -24,7 +23,7 @@ export function runMap(kernel: MapKernel, buffers: readonly ReferenceBuffer[], s
   const sources = bind('input', inputs, 0)
   const targets = bind('output', outputs, inputs.length).map((target) => ({ ...target, next: walk(shape, target) }))
 
-  const positions = new Float64Array(blockSize)
+  const positions = new Int32Array(blockSize)
   sweep(program, shape, [...shape.keys()], sources, scalars, (count) => {
     targets.forEach(({ elements, next }, j) => {
       const values = program.results[j]

@@ -26,7 +26,7 @@ export function runMatmul(kernel: MatmulKernel, buffers: readonly ReferenceBuffe
   const [bRow, bColumn] = matrixStrides(b)
   const [outRow, outColumn] = matrixStrides(output)
   const [nextA, nextB, nextOut] = [a, b, output].map((operand) => walk(batch, operand))
-  const start = { a: new Float64Array(1), b: new Float64Array(1), out: new Float64Array(1) }
+  const start = { a: new Int32Array(1), b: new Int32Array(1), out: new Int32Array(1) }
 
   for (let item = sizeOf(batch); item > 0; item--) {
     nextA?.(1, start.a)

@@ -1,4 +1,3 @@
-import { slotCount } from '../../kernels/expr.js'
 import type { Combine, ReduceKernel } from '../../kernels/kernel.js'
 import type { DType } from '../../tensor/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
@@ -24,8 +23,8 @@ export function runReduce(kernel: ReduceKernel, buffers: readonly ReferenceBuffe
   const { shape, axes, combine, inputs, expr, output } = kernel
   checkAxes(kernel)
   checkBuffers('reduce', inputs.length + 1, buffers.length)
-  checkScalars('reduce', slotCount([expr], 'scalar'), scalars.length)
   const program = programOf([expr])
+  checkScalars('reduce', program.scalarCount, scalars.length)
   checkProgram(
     'reduce',
     program,
@@ -49,7 +48,7 @@ export function runReduce(kernel: ReduceKernel, buffers: readonly ReferenceBuffe
   checkOperand('reduce', nameOf('output', 0, output), outShape, output, target)
 
   const next = walk(outShape, output)
-  const position = new Float64Array(1)
+  const position = new Int32Array(1)
   const store = () => {
     next(1, position)
     target[position[0] ?? 0] = accumulator.result()

@@ -29,8 +29,8 @@ export function sweep(
     const source = inputs[slot]
     return source ? { values, elements: source.elements, next: start(source) } : []
   })
-  const nextIndex = start({ strides: contiguousStrides(shape), offset: 0 })
-  const positions = new Float64Array(blockSize)
+  const nextIndex = program.index && start({ strides: contiguousStrides(shape), offset: 0 })
+  const positions = new Int32Array(blockSize)
 
   const total = sizeOf(shape)
   for (let done = 0; done < total; done += blockSize) {
@@ -39,7 +39,10 @@ export function sweep(
       next(count, positions)
       for (let i = 0; i < count; i++) values[i] = elements[positions[i] ?? 0] ?? 0
     }
-    if (program.index) nextIndex(count, program.index)
+    if (program.index) {
+      nextIndex?.(count, positions)
+      program.index.set(positions)
+    }
     program.evaluate(count, scalars)
     visit(count)
   }

@@ -5,30 +5,36 @@ export interface Placement {
 }
 
 /** Fills `into` with the positions of the next `count` elements. */
-export type Walk = (count: number, into: Float64Array) => void
+export type Walk = (count: number, into: Int32Array) => void
 
-/** Walks an operand in row-major order of `shape`: axes count up like the digits of an odometer. */
+/** Walks an operand in row-major order of `shape`: rows of the last axis, the others counting up like an odometer. */
 export function walk(shape: readonly number[], { strides, offset }: Placement): Walk {
-  const digits = shape.map(() => 0)
-  let position = offset
-  const advance = () => {
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const size = shape[axis] ?? 0
+  const outer = Math.max(0, shape.length - 1)
+  const digits = new Int32Array(outer)
+  const rowLength = shape[outer] ?? 1
+  const step = strides[outer] ?? 0
+  let row = offset
+  let column = 0
+
+  const nextRow = () => {
+    column = 0
+    for (let axis = outer - 1; axis >= 0; axis--) {
       const stride = strides[axis] ?? 0
       const digit = (digits[axis] ?? 0) + 1
-      position += stride
-      if (digit < size) {
-        digits[axis] = digit
-        return
-      }
+      row += stride
+      digits[axis] = digit
+      if (digit < (shape[axis] ?? 0)) return
+      row -= stride * digit
       digits[axis] = 0
-      position -= stride * size
     }
   }
   return (count, into) => {
-    for (let i = 0; i < count; i++) {
-      into[i] = position
-      advance()
+    for (let i = 0; i < count; ) {
+      const run = Math.min(count - i, rowLength - column)
+      for (let j = 0; j < run; j++) into[i + j] = row + (column + j) * step
+      i += run
+      column += run
+      if (column === rowLength) nextRow()
     }
   }
 }

@@ -45,8 +45,8 @@ const models: Readonly<Record<string, readonly number[]>> = {
   'one part': [37],
   'an empty part': [5, 0, 7],
   'every tail': Array.from({ length: 35 }, (_, i) => i),
-  'one large part': [150_001],
-  'large and small parts': [70_001, 1, 3, 16, 20_000, 64, 2],
+  'one large part': [80_001],
+  'large and small parts': [40_001, 1, 3, 16, 20_000, 64, 2],
   'many parts': Array.from({ length: 161 }, (_, i) => 1 + ((i * 37) % 129)),
 }
 

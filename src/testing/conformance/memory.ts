@@ -14,7 +14,7 @@ const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every(
 export const memoryChecks: readonly MemoryCheck[] = [
   {
     name: 'memory/bytes come back as written',
-    async check(backend) {
+    check: async (backend) => {
       for (const length of [0, 1, 4, 63, 64, 65, 1000, 100_001]) {
         const buffer = backend.allocate(length)
         backend.write(buffer, 0, bytes(length))
@@ -27,7 +27,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/a range of a buffer',
-    async check(backend) {
+    check: async (backend) => {
       const buffer = backend.allocate(100)
       backend.write(buffer, 0, new Uint8Array(100))
       backend.write(buffer, 24, bytes(16))
@@ -40,7 +40,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/a read is a copy',
-    async check(backend) {
+    check: async (backend) => {
       const buffer = backend.allocate(8)
       backend.write(buffer, 0, bytes(8))
       const first = await backend.read(buffer, 0, 8)
@@ -55,8 +55,27 @@ export const memoryChecks: readonly MemoryCheck[] = [
     },
   },
   {
+    name: 'memory/copies between buffers and within one',
+    check: async (backend) => {
+      const [from, to] = [backend.allocate(64), backend.allocate(48)]
+      backend.write(from, 0, bytes(64))
+      backend.write(to, 0, new Uint8Array(48))
+      backend.copy(from, 12, to, 4, 40)
+      // Overlapping, upwards: as if all bytes were read first.
+      backend.copy(from, 0, from, 8, 32)
+      const [between, within] = [await backend.read(to, 0, 48), await backend.read(from, 0, 64)]
+      backend.free(from)
+      backend.free(to)
+      const expected = new Uint8Array(48)
+      expected.set(bytes(64).subarray(12, 52), 4)
+      if (!same(between, expected)) return `expected [${expected}], got [${between}]`
+      const moved = bytes(64).copyWithin(8, 0, 32)
+      return same(within, moved) ? undefined : `expected [${moved}] within a buffer, got [${within}]`
+    },
+  },
+  {
     name: 'memory/readSync equals read',
-    async check(backend) {
+    check: async (backend) => {
       if (!backend.readSync) return undefined
       const buffer = backend.allocate(40)
       backend.write(buffer, 0, bytes(40))
@@ -67,7 +86,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/buffers do not overlap',
-    async check(backend) {
+    check: async (backend) => {
       const buffers = Array.from({ length: 20 }, (_, i) => backend.allocate(4 * i + 4))
       buffers.forEach((buffer, i) => {
         backend.write(buffer, 0, new Uint8Array(4 * i + 4).fill(i))
@@ -82,7 +101,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/what is freed is no longer used',
-    async check(backend) {
+    check: async (backend) => {
       const before = backend.memory().used
       const buffers = [10, 1000, 100_000].map((length) => backend.allocate(length))
       const during = backend.memory()
@@ -95,7 +114,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/freed memory is used again',
-    async check(backend) {
+    check: async (backend) => {
       for (let i = 0; i < 3; i++) backend.free(backend.allocate(1 << 20))
       const { reserved } = backend.memory()
       for (let i = 0; i < 100; i++) backend.free(backend.allocate(1 << 20))
@@ -105,7 +124,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
   },
   {
     name: 'memory/more than the limit is refused',
-    async check(backend) {
+    check: async (backend) => {
       const { used, limit } = backend.memory()
       try {
         backend.free(backend.allocate(limit + 64))

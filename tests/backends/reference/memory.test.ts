@@ -79,3 +79,15 @@ test('closing returns all memory', async () => {
   expect(backend.memory().used).toBe(0)
   expect(() => backend.free(buffer)).toThrow(DeviceError)
 })
+
+test('bytes are copied between buffers, and within one as if read first', () => {
+  const backend = createReferenceBackend()
+  const [from, to] = [backend.allocate(6), backend.allocate(4)]
+  backend.write(from, 0, Uint8Array.of(1, 2, 3, 4, 5, 6))
+  backend.write(to, 0, Uint8Array.of(9, 9, 9, 9))
+  backend.copy(from, 2, to, 1, 3)
+  expect([...(backend.readSync?.(to, 0, 4) ?? [])]).toEqual([9, 3, 4, 5])
+  backend.copy(from, 0, from, 1, 5)
+  expect([...(backend.readSync?.(from, 0, 6) ?? [])]).toEqual([1, 1, 2, 3, 4, 5])
+  expect(() => backend.copy(from, 0, to, 2, 3)).toThrow(DeviceError)
+})
