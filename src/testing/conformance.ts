@@ -21,7 +21,7 @@ import { memoryChecks } from './conformance/memory.js'
 import { Random } from './conformance/random.js'
 import { reduceCases } from './conformance/reductions.js'
 
-export type { ConformanceCase, Contents, Tolerance, Variant } from './conformance/case.js'
+export type { ConformanceCase } from './conformance/case.js'
 
 /** What became of one case. */
 export interface ConformanceResult {

@@ -1,1 +1,1 @@
-export { createReferenceBackend, type ReferenceBackendOptions } from './backend.js'
+export { createReferenceBackend } from './backend.js'
