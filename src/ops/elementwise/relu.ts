@@ -3,7 +3,7 @@ import { defineOp, type NumberDType, type Unary } from '../define.js'
 /**
  * Rectifier: `y = max(x, 0)`; NaN stays NaN.
  *
- * Shapes: `x: S → S`.  Gradient: `dx = dy` where `x > 0`, else 0 (0 at 0).
+ * Shapes: `x: S → S`.  Gradient: `dx = dy`, 0 where `x ≤ 0`.
  * Torch: `F.relu(x)`.
  * @example relu(tensor([-1, 2])) // [0, 2]
  */
@@ -11,5 +11,5 @@ export const relu = defineOp<Unary<NumberDType>>({
   name: 'relu',
   dtypes: 'number',
   forward: (x) => x.max(0),
-  vjp: [(dy, [x]) => x.gt(0).select(dy, 0)],
+  vjp: [(dy, [x]) => x.le(0).select(0, dy)],
 })
