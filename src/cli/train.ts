@@ -44,6 +44,7 @@ class TrainRun implements JobListener {
   readonly #abort = new AbortController()
   readonly signal = this.#abort.signal
   #exitCode = 0
+  #interruptedAt = 0
   #started: { readonly start: StartEvent; readonly files: RunFiles; readonly progress: Progress } | undefined
   #done = 0
 
@@ -102,13 +103,17 @@ class TrainRun implements JobListener {
 
   /** The first time asks the job to end after the step under way, the second time ends the process. */
   interrupt(exitCode: number): void {
-    this.#started?.progress.clear()
+    const now = performance.now()
     if (this.signal.aborted) {
+      // Under npm one Ctrl-C comes twice: from the terminal, and passed on by npm.
+      if (now - this.#interruptedAt < 500) return
       this.close()
       this.#host.exit(exitCode)
       return
     }
+    this.#started?.progress.clear()
     this.#exitCode = exitCode
+    this.#interruptedAt = now
     this.#host.stderr.write('Stopping after this step; Ctrl-C again ends at once.\n')
     this.#abort.abort()
   }

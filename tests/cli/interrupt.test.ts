@@ -34,8 +34,12 @@ interface Ended {
 async function run(
   argv: string[],
   during: (child: ChildProcess, stdout: () => string) => Promise<void>,
+  env: Record<string, string> = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [program, ...argv, '--data', 'data'], { cwd: scratch })
+  const child = spawn(process.execPath, [program, ...argv, '--data', 'data'], {
+    cwd: scratch,
+    env: { ...process.env, ...env },
+  })
   const text = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk) => {
     text.stdout += chunk
@@ -79,6 +83,35 @@ describe('Ctrl-C', () => {
     })
     expect(ended).toMatchObject({ exitCode: 130, signal: null })
     expect(ended.stderr).toContain('Nothing was saved')
+    expect(existsSync(join(scratch, 'runs')) ? readdirSync(join(scratch, 'runs')) : []).toEqual([])
+  })
+
+  it('that arrives twice, as under npm, still ends the run cleanly', async () => {
+    const ended = await run(['--epochs', '500', '--out', join(scratch, 'twice')], async (child, stdout) => {
+      await until(() => /^ +1\/500 /m.test(stdout()))
+      child.kill('SIGINT')
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      child.kill('SIGINT')
+    })
+    expect(ended).toMatchObject({ exitCode: 130, signal: null })
+    expect(ended.stderr).toContain('Saved after epoch')
+  })
+
+  it('pressed again while a step takes long ends at once', async () => {
+    const begin = performance.now()
+    const ended = await run(
+      ['--epochs', '500'],
+      async (child, stdout) => {
+        await until(() => stdout().includes('accuracy'))
+        child.kill('SIGINT')
+        await new Promise((resolve) => setTimeout(resolve, 700))
+        child.kill('SIGINT')
+      },
+      { FAKE_STEP: '60000' },
+    )
+    expect(ended).toMatchObject({ exitCode: 130, signal: null })
+    expect(ended.stderr).toBe('Stopping after this step; Ctrl-C again ends at once.\n')
+    expect(performance.now() - begin).toBeLessThan(20_000)
     expect(existsSync(join(scratch, 'runs')) ? readdirSync(join(scratch, 'runs')) : []).toEqual([])
   })
 
