@@ -33,6 +33,8 @@ export interface Operands {
 
 export interface RunOptions {
   readonly threads?: number
+  /** The only thread to run, of `threads`. */
+  readonly only?: number
   readonly choices?: Partial<MatmulChoices>
 }
 
@@ -42,7 +44,7 @@ export interface RunOptions {
  *
  * @throws when anything but the output's elements and the workspace has changed
  */
-export function runMatmul(kernel: MatmulKernel, mode: Mode, { a, b, outputLength }: Operands, { threads = 1, choices = {} }: RunOptions = {}): Float32Array {
+export function runMatmul(kernel: MatmulKernel, mode: Mode, { a, b, outputLength }: Operands, { threads = 1, only, choices = {} }: RunOptions = {}): Float32Array {
   const plan = planMatmul(kernel, mode, choices)
   const { memory, run } = kernelOf(mode)
   const at = placed([plan.block.byteLength, plan.workBytes * threads, outputLength * 4, a.byteLength, b.byteLength])
@@ -58,7 +60,7 @@ export function runMatmul(kernel: MatmulKernel, mode: Mode, { a, b, outputLength
   floats(bAt, b.length).set(b)
   new Int32Array(memory.buffer, blockAt + shift, plan.block.length).set(fill(plan, [aAt, bAt, outputAt].map((x) => x + shift), workAt + shift))
   const before = all.slice()
-  for (let thread = 0; thread < threads; thread++) run(blockAt + shift, thread, threads)
+  for (let thread = 0; thread < threads; thread++) if (only === undefined || only === thread) run(blockAt + shift, thread, threads)
 
   const output = floats(outputAt, outputLength).slice()
   const writable = new Set(elements(kernel).map((i) => (outputAt + shift) / 4 + i))
@@ -130,6 +132,9 @@ export function reference(kernel: MatmulKernel, { a, b, outputLength }: Operands
   })
   return result
 }
+
+/** Positions that were written: nothing a product of ordinary numbers stores is the guard's NaN. */
+export const written = (output: Float32Array): number[] => [...new Uint32Array(output.buffer).entries()].filter(([, bits]) => bits !== guard).map(([i]) => i)
 
 /** Where two results differ in their bits, or undefined. */
 export function firstDifference(x: Float32Array, y: Float32Array): string | undefined {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { hasRelaxedSimd, type Mode, modes } from '../../../src/backends/wasm/modes.js'
 import { planMatmul } from '../../../src/backends/wasm/matmul/index.js'
-import { firstDifference, type Layout, product, reference, runMatmul } from './matmul-harness.js'
+import { firstDifference, type Layout, product, reference, runMatmul, written } from './matmul-harness.js'
 
 // The 256-bit tile is ordinary code where the engine does not fuse its pairs: its bits are tested here, its speed is not.
 const runnable: readonly Mode[] = hasRelaxedSimd() ? [modes.plain, modes.fma, modes['256']] : [modes.plain]
@@ -60,6 +60,18 @@ for (const mode of runnable) {
           for (const [m, n, k] of [[37, 53, 41], [100, 9, 12], [1, 90, 30], [2, 2, 2]] as const) {
             check({ m, n, k, transposed }, mode, { threads })
             check({ m, n, k, transposed, batch: [3] }, mode, { threads })
+          }
+        }
+      }
+    })
+
+    test('every element is written by exactly one thread', () => {
+      for (const [m, n, k] of [[37, 53, 41], [100, 9, 12], [1, 90, 30], [2, 2, 2]] as const) {
+        for (const batch of [[], [3]]) {
+          for (const b of [false, true]) {
+            const { kernel, operands } = product({ m, n, k, batch, transposed: { b } })
+            const all = [0, 1, 2, 3].flatMap((only) => written(runMatmul(kernel, mode, operands, { threads: 4, only })))
+            expect(all.sort((x, y) => x - y)).toEqual(Array.from({ length: operands.outputLength }, (_, i) => i))
           }
         }
       }

@@ -23,7 +23,7 @@ import { words, workspace } from './words.js'
  * | v7      | + B packed                                                          |  105 |    98 |         88 |
  * | v8      | + A packed ('256': what is chosen, where it pays)                   |  105 |   100 |         93 |
  *
- * A row by many columns at once (`row`: 8 or 16 vectors) takes 1x512x512 from 9 to 18 ('fma') and from 17 to 32 ('256').
+ * A row by many columns at once (`row`: 8 or 16 vectors) takes 1x512x512 from 12 to 18 ('fma') and from 21 to 32 ('256').
  * The same with transposed B without packing (`transposed-row.ts`): from 8 to 21 and from 7.5 to 24.
  */
 
