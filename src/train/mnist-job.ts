@@ -10,9 +10,11 @@ import { summary } from '../nn/table.js'
 import { crossEntropy } from '../ops/loss/cross-entropy.js'
 import { logSoftmax } from '../ops/norm/softmax.js'
 import { adam } from '../optim/adam.js'
+import { compile } from '../program/compile.js'
 import { defaultDevice, manualSeed } from '../tensor/device.js'
 import { scope } from '../tensor/scope.js'
 import { backward } from '../autodiff/backward.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { ema } from '../update/ema.js'
 import { update } from '../update/update.js'
 import type { HardExample, JobListener, MnistEvaluation, MnistJob, MnistOptions, MnistResult, Scores } from './events.js'
@@ -48,6 +50,12 @@ async function train(data: Mnist, options: MnistOptions, listener: JobListener =
   const teacher = clone(student)
   const optimizer = adam(student, { lr })
   const rule = ema({ decay })
+  const learn = compile((images: Tensor<[number, typeof pixels]>, labels: Tensor<[number], 'i32'>) => {
+    const loss = crossEntropy(student.forward(images.trace()), labels)
+    optimizer.step(backward(loss))
+    update({ target: teacher, source: student }, rule)
+    return loss
+  })
   const columns = columnsOf(data.train, count)
   const steps = epochs * Math.floor(count / batch)
   listener.onStart?.({
@@ -67,12 +75,7 @@ async function train(data: Mnist, options: MnistOptions, listener: JobListener =
     const report = { sum: 0, steps: 0, last: performance.now() }
     let mark = report.last
     for (const { images, labels } of batches(columns, batch, { shuffle: device.generator })) {
-      const loss = scope(() => {
-        const loss = crossEntropy(student.forward(images.trace()), labels)
-        optimizer.step(backward(loss))
-        update({ target: teacher, source: student }, rule)
-        return loss
-      })
+      const loss = learn(images, labels)
       report.sum += loss.itemSync()
       report.steps++
       loss.dispose()
@@ -95,6 +98,7 @@ async function train(data: Mnist, options: MnistOptions, listener: JobListener =
     await listener.onEpoch?.({ epoch, step, seconds: (performance.now() - started) / 1000, ...scores, files })
     listener.signal?.throwIfAborted()
   }
+  learn.dispose()
   const predictions = predict(teacher, data.test)
   return {
     steps: step,

@@ -1,5 +1,6 @@
 import type { Kernel } from '../../kernels/kernel.js'
-import type { Backend, Buffer, MemoryStats } from '../../tensor/backend.js'
+import type { Plan } from '../../kernels/plan.js'
+import type { Backend, Buffer, Executable, MemoryStats } from '../../tensor/backend.js'
 import type { DType } from '../../tensor/dtype.js'
 import { DeviceError, OptionError, ShapeError } from '../../tensor/errors.js'
 import type { Target } from './generated.js'
@@ -8,6 +9,7 @@ import { bitsOf } from './lowering.js'
 import { DeviceMemory, readable } from './memory.js'
 import { chooseMode, type Mode, type ModeName, type WideSwitch } from './modes.js'
 import { extents, kernelKey, prepare } from './prepare.js'
+import { makeProgram } from './program.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 
 export interface WasmBackendOptions {
@@ -142,6 +144,31 @@ export class WasmBackend implements Backend {
     return this.readSync(buffer, byteOffset, byteLength)
   }
 
+  compile(plan: Plan, buffers: readonly Buffer[]): Executable {
+    this.#checkOpen()
+    const own = buffers.map(buffer => this.#own(buffer))
+    const memory = this.#memory
+    return makeProgram(plan, {
+      target: this.#target,
+      threads: this.#asked,
+      get words() {
+        return memory.words
+      },
+      prepare: ({ kernel }) => prepare(kernel, this.#target),
+      address: position => own[position]?.address ?? 0,
+      allocate: byteLength => memory.allocate(byteLength),
+      free: address => memory.free(address),
+      run: (entry, params, nanoseconds) => {
+        this.#checkOpen()
+        this.#runEntry(entry, params, nanoseconds)
+      },
+      forget: entry => {
+        this.#instances.delete(entry.module)
+        this.#functions[entry.id] = undefined
+      },
+    })
+  }
+
   memory(): MemoryStats {
     const stats = this.#memory.stats()
     return { ...stats, used: stats.used - this.#scratchSize }
@@ -216,12 +243,17 @@ export class WasmBackend implements Backend {
       if (value === undefined) throw new ShapeError(`the kernel reads scalar ${slot}, got ${scalars.length} scalars: pass them all.`)
       words[at + word] = bitsOf(value, dtype)
     }
-    const run = this.#functions[entry.id] ?? this.#instantiate(entry)
-    const pool = this.#pool
-    if (pool && launch.nanoseconds > shareFrom && this.#helped(pool, launch.nanoseconds)) pool.run(entry, run, address, launch.nanoseconds)
-    else run(address, 0, 1)
+    this.#runEntry(entry, address, launch.nanoseconds)
     check?.(this.#memory.words, at)
     if (large) this.#memory.free(address)
+  }
+
+  /** Runs a kernel, or a program, on all threads where that pays. */
+  #runEntry(entry: Entry, params: number, nanoseconds: number): void {
+    const run = this.#functions[entry.id] ?? this.#instantiate(entry)
+    const pool = this.#pool
+    if (pool && nanoseconds > shareFrom && this.#helped(pool, nanoseconds)) pool.run(entry, run, params, nanoseconds)
+    else run(params, 0, 1)
   }
 
   #helped(pool: ThreadPool, nanoseconds: number): boolean {
@@ -233,7 +265,8 @@ export class WasmBackend implements Backend {
   #instantiate(entry: Entry): KernelFunction {
     let instance = this.#instances.get(entry.module)
     if (!instance) {
-      instance = new WebAssembly.Instance(entry.module, { env: { memory: this.#memory.wasm } })
+      const kernels = Object.fromEntries((entry.imports ?? []).map(e => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]))
+      instance = new WebAssembly.Instance(entry.module, { env: { memory: this.#memory.wasm }, kernels })
       this.#instances.set(entry.module, instance)
     }
     const run = instance.exports[entry.name] as KernelFunction

@@ -19,6 +19,8 @@ export interface Entry {
   readonly module: WebAssembly.Module
   /** Its export. */
   readonly name: string
+  /** Kernels its module calls, imported as `kernels.<id>`. */
+  readonly imports?: readonly Entry[]
 }
 
 /** A word that receives an address: that of operand `operand` plus `bytes`. */

@@ -31,7 +31,10 @@ const find = id => {
   while (!functions[id]) {
     const { message } = receiveMessageOnPort(port)
     let instance = instances.get(message.serial)
-    if (!instance) instances.set(message.serial, (instance = new WebAssembly.Instance(message.module, { env: { memory } })))
+    if (!instance) {
+      const kernels = Object.fromEntries(message.imports.map(id => [id, functions[id]]))
+      instances.set(message.serial, (instance = new WebAssembly.Instance(message.module, { env: { memory }, kernels })))
+    }
     functions[message.id] = instance.exports[message.name]
   }
   return functions[id]
@@ -94,7 +97,8 @@ class NodeThreadPool implements ThreadPool {
     for (let thread = 1; thread < this.wanted; thread++) {
       const { port1, port2 } = new MessageChannel()
       const workerData = { memory: this.memory, control: this.control, thread, threads: this.wanted, port: port2, words, spins }
-      const worker = new Worker(workerSource, { eval: true, workerData, transferList: [port2], stdin: false })
+      // Without the program's own flags: --input-type=module would make the text a module.
+      const worker = new Worker(workerSource, { eval: true, workerData, transferList: [port2], execArgv: [] })
       const lost = () => {
         this.#broken = true
       }
@@ -169,9 +173,13 @@ class NodeThreadPool implements ThreadPool {
   }
 
   #send(entry: Entry): void {
-    let serial = this.#serials.get(entry.module)
-    if (serial === undefined) this.#serials.set(entry.module, (serial = this.#serials.size))
-    for (const port of this.#ports) port.postMessage({ id: entry.id, name: entry.name, module: entry.module, serial })
+    const { id, name, module, imports = [] } = entry
+    // Workers read in order: what a module imports is there before it.
+    for (const kernel of imports) if (!this.#sent.has(kernel.id)) this.#send(kernel)
+    let serial = this.#serials.get(module)
+    if (serial === undefined) this.#serials.set(module, (serial = this.#serials.size))
+    const message = { id, name, module, serial, imports: imports.map((kernel) => kernel.id) }
+    for (const port of this.#ports) port.postMessage(message)
     this.#sent.add(entry.id)
   }
 

@@ -1,0 +1,233 @@
+/**
+ * A whole program as one WebAssembly function: kernel calls with fixed argument blocks, and barriers between phases.
+ * Between runs only the words of host scalars change. The function has the signature of a kernel, so threads run it
+ * as they run any other; each calls every kernel with its own number, and waits at each barrier for the others.
+ */
+import type { Plan, PlanStep } from '../../kernels/plan.js'
+import type { DType } from '../../tensor/dtype.js'
+import type { Executable } from '../../tensor/backend.js'
+import { type FunctionRef, i32, i64, ModuleBuilder } from './assembler.js'
+import { newEntryId, type Target } from './generated.js'
+import { type Entry, kernelParameters, type Launch, type Prepared, scratch } from './launch.js'
+import { bitsOf } from './lowering.js'
+
+/** What a program needs of the backend. */
+export interface ProgramHost {
+  readonly target: Target
+  readonly threads: number
+  /** The memory as words, read anew each time: it moves when it grows. */
+  readonly words: Int32Array
+  prepare(step: PlanStep): Prepared
+  /** Address of the program's buffer at this position. */
+  address(buffer: number): number
+  allocate(byteLength: number): number
+  free(address: number): void
+  /** Runs an entry on all threads if that pays, else on this one. */
+  run(entry: Entry, params: number, nanoseconds: number): void
+  /** The entry will not run again. */
+  forget(entry: Entry): void
+}
+
+/** Polls of the barrier before a thread sleeps: some 20 µs. */
+const spins = 4000
+/** A sleeping thread looks around after this long, ns. */
+const slice = 100_000_000n
+/** Slices without progress after which the others are taken for dead. */
+const patience = 80
+const align = (bytes: number) => Math.ceil(bytes / 64) * 64
+const barrierBytes = 256
+
+/** A launch with the address of its block and its share of the scratch memory. */
+interface Placed {
+  readonly launch: Launch
+  readonly step: PlanStep
+  readonly params: number
+  readonly check: Prepared['check']
+}
+
+interface PlacedStep {
+  readonly step: PlanStep
+  readonly prepared: Prepared
+  readonly scratch: number
+  readonly launches: Placed[]
+}
+
+interface PlacedPhase {
+  readonly shared: readonly PlacedStep[]
+  readonly single: readonly PlacedStep[]
+}
+
+export function makeProgram(plan: Plan, host: ProgramHost): Executable {
+  const prepared = plan.phases.map(({ shared, single }) => ({
+    shared: shared.map((step) => ({ step, prepared: host.prepare(step) })),
+    single: single.map((step) => ({ step, prepared: host.prepare(step) })),
+  }))
+  // Scratch memory: kernels of a phase run side by side, the chain of one thread after each other.
+  const scratchOf = ({ prepared: { scratchBytes } }: { prepared: Prepared }, threads: number) => align(scratchBytes(threads))
+  const scratchBytes = prepared.reduce((most, { shared, single }) => {
+    const side = shared.reduce((sum, step) => sum + scratchOf(step, host.threads), 0)
+    return Math.max(most, side + single.reduce((largest, step) => Math.max(largest, scratchOf(step, 1)), 0))
+  }, 0)
+  const all = prepared.flatMap(({ shared, single }) => [...shared, ...single])
+  const blockBytes = all.reduce((sum, step) => sum + step.prepared.launches.reduce((n, { block }) => n + align(block.byteLength), 0), 0)
+  const base = host.allocate(barrierBytes + blockBytes + scratchBytes)
+  const scratchStart = base + barrierBytes + blockBytes
+
+  let next = base + barrierBytes
+  const place = ({ step, prepared: ready }: { step: PlanStep; prepared: Prepared }, from: number): PlacedStep => {
+    const launches = ready.launches.map((launch, i) => {
+      const params = next
+      next += align(launch.block.byteLength)
+      const words = host.words
+      words.set(launch.block, params >>> 2)
+      for (const { word, operand, bytes } of launch.pointers) {
+        const address = operand === scratch ? from : host.address(step.buffers[operand] ?? 0)
+        words[(params >>> 2) + word] = address + bytes
+      }
+      return { launch, step, params, check: i === 0 ? ready.check : undefined }
+    })
+    return { step, prepared: ready, scratch: from, launches }
+  }
+  const phases: PlacedPhase[] = prepared.map(({ shared, single }) => {
+    let from = scratchStart
+    const side = shared.map((step) => {
+      const placed = place(step, from)
+      from += scratchOf(step, host.threads)
+      return placed
+    })
+    return { shared: side, single: single.map((step) => place(step, from)) }
+  })
+  return new WasmProgram(phases, base, host)
+}
+
+/** Where a host scalar goes. */
+interface ScalarPlace {
+  readonly word: number
+  readonly position: number
+  readonly dtype: DType
+}
+
+class WasmProgram implements Executable {
+  readonly #launches: readonly Placed[]
+  readonly #scalars: readonly ScalarPlace[]
+  readonly #entry: Entry
+  readonly #nanoseconds: number
+
+  constructor(
+    phases: readonly PlacedPhase[],
+    private readonly base: number,
+    private readonly host: ProgramHost,
+  ) {
+    this.#launches = phases.flatMap(({ shared, single }) => [...shared, ...single]).flatMap(({ launches }) => launches)
+    this.#scalars = this.#launches.flatMap(({ launch, step, params }) =>
+      launch.scalars.map(({ word, slot, dtype }) => ({ word: (params >>> 2) + word, position: step.scalars[slot] ?? 0, dtype })),
+    )
+    // Only shared kernels gain from other threads.
+    this.#nanoseconds = phases.reduce(
+      (sum, { shared }) => sum + shared.reduce((n, { launches }) => n + launches.reduce((m, { launch }) => m + launch.nanoseconds, 0), 0),
+      0,
+    )
+    this.#entry = emitProgram(phases, base, host.target)
+  }
+
+  run(table: Float64Array): void {
+    this.#fill(table)
+    this.host.run(this.#entry, this.base, this.#nanoseconds)
+    for (const { check, params } of this.#launches) check?.(this.host.words, params >>> 2)
+  }
+
+  profile(table: Float64Array): readonly number[] {
+    this.#fill(table)
+    const times = new Map<PlanStep, number>()
+    for (const { launch, params, step } of this.#launches) {
+      const start = performance.now()
+      this.host.run(launch.entry, params, launch.nanoseconds)
+      times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
+    }
+    return [...times.values()]
+  }
+
+  release(): void {
+    this.host.forget(this.#entry)
+    this.host.free(this.base)
+  }
+
+  #fill(table: Float64Array): void {
+    const words = this.host.words
+    // A run that broke off may have left the barrier half full.
+    words[this.base >>> 2] = 0
+    for (const { word, position, dtype } of this.#scalars) words[word] = bitsOf(table[position] ?? 0, dtype)
+  }
+}
+
+/** The function that calls everything, in a module that imports the kernels. */
+function emitProgram(phases: readonly PlacedPhase[], base: number, target: Target): Entry {
+  const module = new ModuleBuilder({ shared: target.shared, maximum: target.maximumPages })
+  const steps = phases.flatMap(({ shared, single }) => [...shared, ...single])
+  const imports = new Map<number, Entry>()
+  for (const { launches } of steps) for (const { launch } of launches) imports.set(launch.entry.id, launch.entry)
+  const kernels = new Map<number, FunctionRef<typeof kernelParameters, 'none'>>()
+  for (const id of imports.keys()) kernels.set(id, module.import('kernels', String(id), kernelParameters))
+  const barrier = target.shared ? emitBarrier(module) : undefined
+  const fn = module.function('run', kernelParameters, { export: true })
+  const [, thread, threads] = fn.params
+  const call = ({ launch, params }: Placed, alone: boolean): void => {
+    const kernel = kernels.get(launch.entry.id)
+    if (kernel) fn.call(kernel, alone ? [params, 0, 1] : [params, thread, threads])
+  }
+  phases.forEach(({ shared, single }, phase) => {
+    const chain = single.flatMap(({ launches }) => launches)
+    if (chain.length > 0) fn.if(thread.eq(0), () => chain.forEach((placed) => call(placed, true)))
+    // Kernels of several passes wait for each pass; all of a phase wait together.
+    const passes = Math.max(1, ...shared.map(({ launches }) => launches.length))
+    for (let pass = 0; pass < passes; pass++) {
+      for (const { launches } of shared) {
+        const placed = launches[pass]
+        if (placed) call(placed, false)
+      }
+      const last = phase === phases.length - 1 && pass === passes - 1
+      if (barrier && !last) fn.call(barrier, [base, threads])
+    }
+  })
+  return { id: newEntryId(), module: new WebAssembly.Module(module.build()), name: 'run', imports: [...imports.values()] }
+}
+
+/**
+ * All threads wait until the last has come. Words: how many have come, and on cache lines of their own the number of
+ * the phase and how many sleep. Spinning alone would burn the partner's time slice where cores are short.
+ */
+function emitBarrier(module: ModuleBuilder): FunctionRef<readonly ['i32', 'i32'], 'none'> {
+  const fn = module.function('barrier', ['i32', 'i32'])
+  const [at, threads] = fn.params
+  const [phaseAt, sleepersAt] = [64, 128]
+  const phase = fn.local('i32')
+  const spin = fn.local('i32')
+  const slices = fn.local('i32')
+  const woken = fn.local('i32')
+  fn.if(threads.gt(1), () => {
+    fn.set(phase, i32.atomicLoad(at, phaseAt))
+    fn.if(
+      i32.atomicAdd(at, 1).add(1).eq(threads),
+      () => {
+        fn.atomicStore(at, 0)
+        fn.atomicStore(at, phase.add(1), phaseAt)
+        fn.if(i32.atomicLoad(at, sleepersAt), () => fn.drop(i32.atomicNotify(at, 1 << 20, phaseAt)))
+      },
+      () => {
+        fn.while(i32.atomicLoad(at, phaseAt).eq(phase), () => {
+          fn.inc(spin, 1)
+          fn.if(spin.gt(spins), () => {
+            fn.drop(i32.atomicAdd(at, 1, sleepersAt))
+            fn.set(woken, i32.atomicWait(at, phase, i64.const(slice), phaseAt))
+            fn.if(woken.eq(2), () => {
+              fn.inc(slices, 1)
+              fn.if(slices.gt(patience), () => fn.unreachable())
+            })
+            fn.drop(i32.atomicSub(at, 1, sleepersAt))
+          })
+        })
+      },
+    )
+  })
+  return fn
+}
