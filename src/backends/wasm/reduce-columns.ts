@@ -1,6 +1,6 @@
 /**
  * Reductions along an axis before the last: bias gradients, batch statistics. Vectors lie on the columns, every column
- * has one accumulator and takes its rows in order.
+ * has one accumulator and takes its rows in order; sums join their total every `segment` rows.
  *
  * Words as in `map.ts`, where the row is the columns and the output the last operand. Behind them: rows, rows in a block,
  * blocks; then for each operand the distance of two rows (output: of two partial results) in bytes.
@@ -18,6 +18,8 @@ import { emitGroups, emitShare, leafReader, type Row, type RowOperand, rowOperan
 
 /** Columns of a unit: what threads share. */
 const tile = 64
+/** Rows added up before they join the total. */
+const segment = 32
 
 export function columnsLaunch(pass: Pass, target: Target): Launch {
   const { op, expr, outer, reduced, columns } = pass
@@ -107,14 +109,16 @@ function emitColumnGroups(
 ): void {
   const { fn, lowering } = row
   const walking = row.inputs.map(o => ({ ...o, at: fn.local('i32') }))
-  const steps = row.inputs.map(() => fn.local('i32'))
-  steps.forEach((s, i) => fn.set(s, rowStep(i)))
+  const strides = row.inputs.map((_, i) => fn.let(rowStep(i)))
+  const segmented = op.combine === 'sum'
   const left = fn.local('i32')
   const at = fn.local('i32')
   const position = fn.local('i32')
   const leaf = leafReader({ inputs: walking, position })
   const width = lowering.width
   const sums = Array.from({ length: width }, () => fn.local('v128'))
+  const totals = segmented ? sums.map(() => fn.local('v128')) : []
+  const part = fn.local('i32')
   const best = isArg(op) ? sums.map(() => newBest(fn)) : []
   emitGroups(row, width, (group, count) => {
     walking.forEach((o, i) => fn.set(o.at, row.inputs[i]?.at ?? o.at))
@@ -122,9 +126,10 @@ function emitColumnGroups(
     fn.set(left, rows)
     fn.set(at, 0)
     const mine = sums.slice(0, group)
-    for (const s of mine) fn.set(s, identity(op))
+    const outcome = segmented ? totals.slice(0, group) : mine
+    for (const s of outcome) fn.set(s, identity(op))
     for (const b of best.slice(0, group)) resetBest(fn, b, i32x4.const(0))
-    fn.while(left.gt(0), () => {
+    const walk = (steps: Local<'i32'>) => fn.while(steps.gt(0), () => {
       const [values = []] = lowering.evaluate(group, leaf)
       values.forEach((x, w) => {
         const sum = sums[w]
@@ -133,12 +138,22 @@ function emitColumnGroups(
         else if (sum) fn.set(sum, combined(op, sum, x))
       })
       lowering.done(values)
-      walking.forEach((o, i) => fn.inc(o.at, steps[i] ?? 0))
+      walking.forEach((o, i) => fn.inc(o.at, strides[i] ?? 0))
       if (row.usesPosition) fn.inc(position, columns)
-      fn.inc(left, -1)
-      fn.inc(at, 1)
+      if (isArg(op)) fn.inc(at, 1)
+      fn.inc(steps, -1)
     })
-    const results: readonly V128[] = isArg(op) ? best.slice(0, group).map(b => b.at) : mine
+    if (!segmented) walk(left)
+    else {
+      fn.while(left.gt(0), () => {
+        for (const s of mine) fn.set(s, identity(op))
+        fn.set(part, select(left.lt(segment), left, i32.const(segment)))
+        walk(part)
+        outcome.forEach((total, w) => fn.set(total, combined(op, total, mine[w] ?? total)))
+        fn.inc(left, -segment)
+      })
+    }
+    const results: readonly V128[] = isArg(op) ? best.slice(0, group).map(b => b.at) : outcome
     const target = { ...output, dtype: resultDType(op) }
     if (!count) write(fn, target, results, undefined)
     else fn.if(count.ge(lanes), () => write(fn, target, results, undefined), () => write(fn, target, results, count))

@@ -31,7 +31,7 @@ async function result(kernel: Kernel, inputs: readonly Float32Array[], outputLen
 const reduce = (combine: Combine, shape: readonly number[], axes: readonly number[]): Kernel => {
   const kept = shape.filter((_, axis) => !axes.includes(axis))
   const output = packed(kept, combine.startsWith('arg') ? 'i32' : 'f32')
-  return { kind: 'reduce', combine, shape, axes, inputs: [packed(shape)], expr: x.mul(1.1), output }
+  return { kind: 'reduce', combine, shape, axes, inputs: [packed(shape)], expr: x.mul(1.1).add(0.3), output }
 }
 const whole = 300_001
 const lerp = x.lerp(y, scalar(0, 'f32'), scalar(1, 'f32'))
