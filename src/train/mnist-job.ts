@@ -77,7 +77,7 @@ async function train(data: Mnist, options: MnistOptions, listener: JobListener =
   let turn = started
   let studentScores = untrained
   let teacherScores = untrained
-  let predictions = new Float32Array()
+  let predictions: Float32Array = new Float32Array()
   for (let epoch = 1; epoch <= epochs; epoch++) {
     const epochStart = performance.now()
     for (const { images, labels } of batches(columns, batch, { shuffle: device.generator })) {
