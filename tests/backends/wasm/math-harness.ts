@@ -32,7 +32,8 @@ export function mathLoop(op: MathOp, mode: Mode, capacity = 65536): MathLoop {
   const context: MathContext = {
     fn: fn as unknown as FunctionBuilder,
     mode,
-    f32: (value) => (mode.fma ? fromTable(new Int32Array(new Float32Array([value]).buffer)[0] ?? 0) : f32x4.const(value)),
+    f32: (value) =>
+      mode.fma ? fromTable(new Int32Array(new Float32Array([value]).buffer)[0] ?? 0) : f32x4.const(value),
     i32: (bits) => (mode.fma ? fromTable(bits | 0) : i32x4.const(bits)),
     mad: (a, b, c) => (mode.fma ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c)),
     temp: () => free.pop() ?? fn.local('v128'),
@@ -51,7 +52,7 @@ export function mathLoop(op: MathOp, mode: Mode, capacity = 65536): MathLoop {
   fn.while(n, () => {
     const xs = four.map((offset) => fn.let(v128.load(x, offset)))
     const ys = op === 'pow' ? four.map((offset) => fn.let(v128.load(y, offset))) : undefined
-    emitMath(op, context, xs, ys).forEach((result, i) => fn.store(d, result, i * 16))
+    for (const [i, result] of emitMath(op, context, xs, ys).entries()) fn.store(d, result, i * 16)
     for (const pointer of [x, y, d]) fn.inc(pointer, 64)
     fn.inc(n, -1)
   })
@@ -61,7 +62,13 @@ export function mathLoop(op: MathOp, mode: Mode, capacity = 65536): MathLoop {
   const map = exports.map as (x: number, y: number, d: number, n: number) => void
   const part = (i: number) => dataAt + i * capacity * 4
   const array = (i: number) => new Float32Array(memory.buffer, part(i), capacity)
-  return { capacity, x: array(0), y: array(1), result: array(2), run: (count) => map(part(0), part(1), part(2), count >> 4) }
+  return {
+    capacity,
+    x: array(0),
+    y: array(1),
+    result: array(2),
+    run: (count) => map(part(0), part(1), part(2), count >> 4),
+  }
 }
 
 /** Size of one unit in the last place of the f32 nearest to `value`. */
@@ -73,7 +80,17 @@ export function ulp(value: number): number {
 
 /** How far an f32 result is from the exact value, in ulps of that value. ∞ counts as the number after the largest. */
 export function ulpError(result: number, exact: number): number {
-  if (Number.isNaN(result) || Number.isNaN(exact)) return Number.isNaN(result) && Number.isNaN(exact) ? 0 : Number.POSITIVE_INFINITY
+  if (Number.isNaN(result) || Number.isNaN(exact))
+    return Number.isNaN(result) && Number.isNaN(exact) ? 0 : Number.POSITIVE_INFINITY
   const bounded = (v: number) => Math.max(Math.min(v, 2 ** 128), -(2 ** 128))
   return Math.abs(bounded(result) - bounded(exact)) / ulp(bounded(exact))
+}
+
+/** Numbers from 0 to 1, the same every time. */
+export function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
 }

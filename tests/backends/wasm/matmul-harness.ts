@@ -2,7 +2,13 @@ import type { MatmulKernel } from '../../../src/kernels/kernel.js'
 import { fmaF32 } from '../../../src/backends/reference/fma.js'
 import { ModuleBuilder } from '../../../src/backends/wasm/assembler.js'
 import type { KernelFunction } from '../../../src/backends/wasm/launch.js'
-import { addMatmulKernels, type MatmulChoices, matmulEntry, type MatmulPlan, planMatmul } from '../../../src/backends/wasm/matmul/index.js'
+import {
+  addMatmulKernels,
+  type MatmulChoices,
+  matmulEntry,
+  type MatmulPlan,
+  planMatmul,
+} from '../../../src/backends/wasm/matmul/index.js'
 import type { Mode } from '../../../src/backends/wasm/modes.js'
 
 /** Bytes a product may read past the last element of an operand. */
@@ -44,7 +50,12 @@ export interface RunOptions {
  *
  * @throws when anything but the output's elements and the workspace has changed
  */
-export function runMatmul(kernel: MatmulKernel, mode: Mode, { a, b, outputLength }: Operands, { threads = 1, only, choices = {} }: RunOptions = {}): Float32Array {
+export function runMatmul(
+  kernel: MatmulKernel,
+  mode: Mode,
+  { a, b, outputLength }: Operands,
+  { threads = 1, only, choices = {} }: RunOptions = {},
+): Float32Array {
   const plan = planMatmul(kernel, mode, choices)
   const { memory, run } = kernelOf(mode)
   const at = placed([plan.block.byteLength, plan.workBytes * threads, outputLength * 4, a.byteLength, b.byteLength])
@@ -58,15 +69,23 @@ export function runMatmul(kernel: MatmulKernel, mode: Mode, { a, b, outputLength
   const floats = (start: number, length: number) => new Float32Array(memory.buffer, start + shift, length)
   floats(aAt, a.length).set(a)
   floats(bAt, b.length).set(b)
-  new Int32Array(memory.buffer, blockAt + shift, plan.block.length).set(fill(plan, [aAt, bAt, outputAt].map((x) => x + shift), workAt + shift))
+  new Int32Array(memory.buffer, blockAt + shift, plan.block.length).set(
+    fill(
+      plan,
+      [aAt, bAt, outputAt].map((x) => x + shift),
+      workAt + shift,
+    ),
+  )
   const before = all.slice()
-  for (let thread = 0; thread < threads; thread++) if (only === undefined || only === thread) run(blockAt + shift, thread, threads)
+  for (let thread = 0; thread < threads; thread++)
+    if (only === undefined || only === thread) run(blockAt + shift, thread, threads)
 
   const output = floats(outputAt, outputLength).slice()
   const writable = new Set(elements(kernel).map((i) => (outputAt + shift) / 4 + i))
   const [workFrom, workTo] = [(workAt + shift) / 4, (workAt + shift + plan.workBytes * threads) / 4]
   for (let i = 0; i < all.length; i++) {
-    if (all[i] !== before[i] && !writable.has(i) && !(i >= workFrom && i < workTo)) throw new Error(`wrote outside the output, at word ${i}`)
+    if (all[i] !== before[i] && !writable.has(i) && !(i >= workFrom && i < workTo))
+      throw new Error(`wrote outside the output, at word ${i}`)
   }
   return output
 }
@@ -84,7 +103,8 @@ function placed(sizes: readonly number[]): { starts: number[]; end: number } {
 
 function fill(plan: MatmulPlan, operands: readonly number[], work: number): Int32Array {
   const block = plan.block.slice()
-  for (const { word, operand, bytes } of plan.pointers) block[word] = (operand < 0 ? work : (operands[operand] ?? 0)) + bytes
+  for (const { word, operand, bytes } of plan.pointers)
+    block[word] = (operand < 0 ? work : (operands[operand] ?? 0)) + bytes
   return block
 }
 
@@ -101,14 +121,16 @@ function forEachBatch({ batch }: MatmulKernel, visit: (index: readonly number[])
   }
 }
 
-const dot = (strides: readonly number[], index: readonly number[]) => index.reduce((sum, x, i) => sum + x * (strides[i] ?? 0), 0)
+const dot = (strides: readonly number[], index: readonly number[]) =>
+  index.reduce((sum, x, i) => sum + x * (strides[i] ?? 0), 0)
 
 /** Positions of the output's elements in its buffer. */
 function elements(kernel: MatmulKernel): number[] {
   const { m, n, output } = kernel
   const found: number[] = []
   forEachBatch(kernel, (index) => {
-    for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) found.push(output.offset + dot(output.strides, [...index, i, j]))
+    for (let i = 0; i < m; i++)
+      for (let j = 0; j < n; j++) found.push(output.offset + dot(output.strides, [...index, i, j]))
   })
   return found
 }
@@ -134,7 +156,8 @@ export function reference(kernel: MatmulKernel, { a, b, outputLength }: Operands
 }
 
 /** Positions that were written: nothing a product of ordinary numbers stores is the guard's NaN. */
-export const written = (output: Float32Array): number[] => [...new Uint32Array(output.buffer).entries()].filter(([, bits]) => bits !== guard).map(([i]) => i)
+export const written = (output: Float32Array): number[] =>
+  [...new Uint32Array(output.buffer).entries()].filter(([, bits]) => bits !== guard).map(([i]) => i)
 
 /** Where two results differ in their bits, or undefined. */
 export function firstDifference(x: Float32Array, y: Float32Array): string | undefined {
@@ -162,7 +185,18 @@ export interface Layout {
 }
 
 /** A kernel over operands laid out as described, filled with numbers of mixed size and sign. */
-export function product({ batch = [], m, n, k, transposed = {}, sharedA = [], sharedB = [], padding = 0, spread = 1, offset = 0 }: Layout) {
+export function product({
+  batch = [],
+  m,
+  n,
+  k,
+  transposed = {},
+  sharedA = [],
+  sharedB = [],
+  padding = 0,
+  spread = 1,
+  offset = 0,
+}: Layout) {
   const operand = (rows: number, columns: number, turned: boolean, shared: readonly number[]) => {
     const [outer, inner] = turned ? [columns, rows] : [rows, columns]
     const pitch = inner * spread + padding
@@ -179,7 +213,16 @@ export function product({ batch = [], m, n, k, transposed = {}, sharedA = [], sh
   const a = operand(m, k, transposed.a ?? false, sharedA)
   const b = operand(k, n, transposed.b ?? false, sharedB)
   const output = operand(m, n, transposed.output ?? false, [])
-  const kernel: MatmulKernel = { kind: 'matmul', batch, m, n, k, a: a.description, b: b.description, output: output.description }
+  const kernel: MatmulKernel = {
+    kind: 'matmul',
+    batch,
+    m,
+    n,
+    k,
+    a: a.description,
+    b: b.description,
+    output: output.description,
+  }
   const random = numbers(m * 31 + n * 7 + k)
   const filled = (length: number) => Float32Array.from({ length }, random)
   const operands: Operands = { a: filled(a.length), b: filled(b.length), outputLength: output.length }

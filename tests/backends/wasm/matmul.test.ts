@@ -7,17 +7,43 @@ import { firstDifference, type Layout, product, reference, runMatmul, written } 
 const runnable: readonly Mode[] = hasRelaxedSimd() ? [modes.plain, modes.fma, modes['256']] : [modes.plain]
 
 const sizes: readonly (readonly [m: number, n: number, k: number])[] = [
-  [1, 1, 1], [1, 1, 7], [1, 5, 3], [1, 16, 16], [1, 70, 33], [1, 131, 300], [2, 3, 5], [3, 17, 9], [4, 8, 4], [5, 16, 8], [6, 8, 6], [7, 9, 11],
-  [12, 32, 5], [13, 33, 64], [17, 1, 40], [31, 10, 32], [32, 32, 10], [33, 65, 2], [64, 24, 260], [9, 20, 521], [241, 3, 19], [250, 18, 30],
+  [1, 1, 1],
+  [1, 1, 7],
+  [1, 5, 3],
+  [1, 16, 16],
+  [1, 70, 33],
+  [1, 131, 300],
+  [2, 3, 5],
+  [3, 17, 9],
+  [4, 8, 4],
+  [5, 16, 8],
+  [6, 8, 6],
+  [7, 9, 11],
+  [12, 32, 5],
+  [13, 33, 64],
+  [17, 1, 40],
+  [31, 10, 32],
+  [32, 32, 10],
+  [33, 65, 2],
+  [64, 24, 260],
+  [9, 20, 521],
+  [241, 3, 19],
+  [250, 18, 30],
 ]
 const cases = [
-  { a: false, b: false }, { a: true, b: false }, { a: false, b: true }, { a: true, b: true },
+  { a: false, b: false },
+  { a: true, b: false },
+  { a: false, b: true },
+  { a: true, b: true },
 ]
 
 function check(layout: Layout, mode: Mode, options: Parameters<typeof runMatmul>[3] = {}): void {
   const { kernel, operands } = product(layout)
   const got = runMatmul(kernel, mode, operands, options)
-  expect(firstDifference(got, reference(kernel, operands, mode.fma)), JSON.stringify({ layout, options })).toBeUndefined()
+  expect(
+    firstDifference(got, reference(kernel, operands, mode.fma)),
+    JSON.stringify({ layout, options }),
+  ).toBeUndefined()
 }
 
 for (const mode of runnable) {
@@ -32,10 +58,20 @@ for (const mode of runnable) {
 
     test('every packing and blocking gives the same bits', () => {
       for (const transposed of cases) {
-        for (const [m, n, k] of [[37, 53, 41], [5, 16, 64], [1, 40, 20]] as const) {
+        for (const [m, n, k] of [
+          [37, 53, 41],
+          [5, 16, 64],
+          [1, 40, 20],
+        ] as const) {
           for (const packA of [false, true]) {
             for (const packB of transposed.b ? [true] : [false, true]) {
-              for (const blocks of [{}, { kBlock: 7 }, { kBlock: 16, mBlock: 12 }, { mBlock: 1, nBlock: 16 }, { kBlock: 3, nBlock: 32, mBlock: 30 }]) {
+              for (const blocks of [
+                {},
+                { kBlock: 7 },
+                { kBlock: 16, mBlock: 12 },
+                { mBlock: 1, nBlock: 16 },
+                { kBlock: 3, nBlock: 32, mBlock: 30 },
+              ]) {
                 check({ m, n, k, transposed }, mode, { choices: { packA, packB, rowByRow: false, ...blocks } })
               }
             }
@@ -47,8 +83,15 @@ for (const mode of runnable) {
     test('one row at a time, with b transposed on the way', () => {
       for (const n of [1, 3, 4, 5, 7, 15, 16, 17, 33, 50]) {
         for (const k of [1, 2, 3, 4, 5, 8, 23]) {
-          for (const [m, a] of [[1, false], [2, false], [2, true], [5, false]] as const) {
-            check({ m, n, k, transposed: { a, b: true }, padding: 1 }, mode, { choices: { rowByRow: true, packA: false, packB: false } })
+          for (const [m, a] of [
+            [1, false],
+            [2, false],
+            [2, true],
+            [5, false],
+          ] as const) {
+            check({ m, n, k, transposed: { a, b: true }, padding: 1 }, mode, {
+              choices: { rowByRow: true, packA: false, packB: false },
+            })
           }
         }
       }
@@ -57,7 +100,12 @@ for (const mode of runnable) {
     test('every number of threads gives the same bits', () => {
       for (const threads of [2, 3, 4, 7]) {
         for (const transposed of cases) {
-          for (const [m, n, k] of [[37, 53, 41], [100, 9, 12], [1, 90, 30], [2, 2, 2]] as const) {
+          for (const [m, n, k] of [
+            [37, 53, 41],
+            [100, 9, 12],
+            [1, 90, 30],
+            [2, 2, 2],
+          ] as const) {
             check({ m, n, k, transposed }, mode, { threads })
             check({ m, n, k, transposed, batch: [3] }, mode, { threads })
           }
@@ -66,7 +114,12 @@ for (const mode of runnable) {
     })
 
     test('every element is written by exactly one thread', () => {
-      for (const [m, n, k] of [[37, 53, 41], [100, 9, 12], [1, 90, 30], [2, 2, 2]] as const) {
+      for (const [m, n, k] of [
+        [37, 53, 41],
+        [100, 9, 12],
+        [1, 90, 30],
+        [2, 2, 2],
+      ] as const) {
         for (const batch of [[], [3]]) {
           for (const b of [false, true]) {
             const { kernel, operands } = product({ m, n, k, batch, transposed: { b } })
@@ -79,8 +132,22 @@ for (const mode of runnable) {
 
     test('batches: own, shared and folded', () => {
       for (const transposed of cases) {
-        for (const [m, n, k] of [[3, 5, 4], [1, 8, 9], [7, 1, 6], [1, 1, 12], [20, 18, 11]] as const) {
-          for (const shared of [{}, { sharedA: [0] }, { sharedB: [0] }, { sharedA: [1] }, { sharedB: [1] }, { sharedB: [0, 1] }, { sharedA: [0], sharedB: [1] }]) {
+        for (const [m, n, k] of [
+          [3, 5, 4],
+          [1, 8, 9],
+          [7, 1, 6],
+          [1, 1, 12],
+          [20, 18, 11],
+        ] as const) {
+          for (const shared of [
+            {},
+            { sharedA: [0] },
+            { sharedB: [0] },
+            { sharedA: [1] },
+            { sharedB: [1] },
+            { sharedB: [0, 1] },
+            { sharedA: [0], sharedB: [1] },
+          ]) {
             check({ batch: [2, 3], m, n, k, transposed, ...shared }, mode, { threads: 2 })
           }
         }
@@ -90,15 +157,28 @@ for (const mode of runnable) {
     test('row steps, any column steps, offsets', () => {
       for (const transposed of cases) {
         for (const layout of [{ padding: 3 }, { offset: 5 }, { spread: 2 }, { spread: 3, padding: 1, offset: 2 }]) {
-          for (const [m, n, k] of [[9, 21, 14], [1, 40, 6], [16, 16, 16], [40, 1, 9]] as const) check({ m, n, k, transposed, ...layout }, mode)
+          for (const [m, n, k] of [
+            [9, 21, 14],
+            [1, 40, 6],
+            [16, 16, 16],
+            [40, 1, 9],
+          ] as const)
+            check({ m, n, k, transposed, ...layout }, mode)
         }
       }
     })
 
     test('an operand that repeats along rows, columns or k', () => {
       const { kernel, operands } = product({ m: 9, n: 21, k: 14 })
-      for (const strides of [[0, 1], [1, 0], [0, 0]]) {
-        for (const changed of [{ ...kernel, a: { ...kernel.a, strides } }, { ...kernel, b: { ...kernel.b, strides } }]) {
+      for (const strides of [
+        [0, 1],
+        [1, 0],
+        [0, 0],
+      ]) {
+        for (const changed of [
+          { ...kernel, a: { ...kernel.a, strides } },
+          { ...kernel, b: { ...kernel.b, strides } },
+        ]) {
           const got = runMatmul(changed, mode, operands)
           expect(firstDifference(got, reference(changed, operands, mode.fma))).toBeUndefined()
         }
@@ -107,8 +187,14 @@ for (const mode of runnable) {
 
     test('rows in reverse', () => {
       const { kernel, operands } = product({ m: 9, n: 21, k: 14 })
-      const reversed = { ...kernel, a: { ...kernel.a, strides: [-14, 1], offset: 8 * 14 }, b: { ...kernel.b, strides: [-21, 1], offset: 13 * 21 } }
-      expect(firstDifference(runMatmul(reversed, mode, operands), reference(reversed, operands, mode.fma))).toBeUndefined()
+      const reversed = {
+        ...kernel,
+        a: { ...kernel.a, strides: [-14, 1], offset: 8 * 14 },
+        b: { ...kernel.b, strides: [-21, 1], offset: 13 * 21 },
+      }
+      expect(
+        firstDifference(runMatmul(reversed, mode, operands), reference(reversed, operands, mode.fma)),
+      ).toBeUndefined()
     })
 
     test('no k gives zeros, no rows or columns touches nothing', () => {
@@ -117,7 +203,12 @@ for (const mode of runnable) {
         const { kernel, operands } = product(layout)
         expect([...runMatmul(kernel, mode, operands)]).toEqual(Array.from({ length: 15 }, () => 0))
       }
-      for (const [m, n] of [[0, 5], [5, 0], [0, 0]] as const) check({ m, n, k: 4 }, mode, { threads: 2 })
+      for (const [m, n] of [
+        [0, 5],
+        [5, 0],
+        [0, 0],
+      ] as const)
+        check({ m, n, k: 4 }, mode, { threads: 2 })
       check({ batch: [0], m: 2, n: 2, k: 2 }, mode)
     })
 
@@ -128,7 +219,8 @@ for (const mode of runnable) {
       operands.b[2 * 19 + 18] = Number.NEGATIVE_INFINITY
       const got = runMatmul(kernel, mode, operands)
       const expected = reference(kernel, operands, mode.fma)
-      expected.forEach((x, i) => expect(Number.isNaN(got[i]) ? 'NaN' : got[i]).toBe(Number.isNaN(x) ? 'NaN' : x))
+      for (const [i, x] of expected.entries())
+        expect(Number.isNaN(got[i]) ? 'NaN' : got[i]).toBe(Number.isNaN(x) ? 'NaN' : x)
     })
   })
 }
@@ -140,7 +232,9 @@ describe('planMatmul', () => {
     expect([...block.subarray(5, 8)]).toEqual([256, 64, 16])
   })
   test('refuses other dtypes', () => {
-    expect(() => planMatmul({ ...kernel, a: { ...kernel.a, dtype: 'i32' } }, modes.plain)).toThrow('matmul on the wasm device takes f32, got i32')
+    expect(() => planMatmul({ ...kernel, a: { ...kernel.a, dtype: 'i32' } }, modes.plain)).toThrow(
+      'matmul on the wasm device takes f32, got i32',
+    )
   })
   test('expects larger products to take longer', () => {
     const small = planMatmul(product({ m: 8, n: 8, k: 8 }).kernel, modes.plain).nanoseconds

@@ -2,10 +2,10 @@ import { f32x4, i32x4, v128 } from '../assembler.js'
 import type { MathContext, Vector } from './interface.js'
 import { at, Stages } from './stages.js'
 
-const log2E = 1.4426950408889634
+const log2E = Math.LOG2E
 /** ln 2 in two parts: the first has so few bits that its product with an exponent is exact. */
 const ln2High = 0.693359375
-const ln2Low = -2.12194440054690583e-4
+const ln2Low = -2.1219444005469057e-4
 /** Added to a number below 2²², rounds it to an integer and leaves that in the low bits. */
 const rounder = 1.5 * 2 ** 23
 const signBit = -0x80000000

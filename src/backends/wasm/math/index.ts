@@ -11,7 +11,14 @@ export type { EmitMath, MathContext, MathOp, Vector } from './interface.js'
 type EmitUnary = (context: MathContext, x: readonly Vector[]) => readonly Vector[]
 
 const unary: Readonly<Record<Exclude<MathOp, 'pow'>, EmitUnary>> = {
-  exp: emitExp, expm1: emitExpm1, log: emitLog, log1p: emitLog1p, sin: emitSin, cos: emitCos, tanh: emitTanh, erf: emitErf,
+  exp: emitExp,
+  expm1: emitExpm1,
+  log: emitLog,
+  log1p: emitLog1p,
+  sin: emitSin,
+  cos: emitCos,
+  tanh: emitTanh,
+  erf: emitErf,
 }
 
 /** Emits one of the functions that are no instruction; its file says how exact it is. Equal bits in '256' and 'fma'. */

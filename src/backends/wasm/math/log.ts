@@ -3,7 +3,7 @@ import type { MathContext, Vector } from './interface.js'
 import { at, Stages } from './stages.js'
 
 const ln2High = 0.693359375
-const ln2Low = -2.12194440054690583e-4
+const ln2Low = -2.1219444005469057e-4
 /** The bits of √½: numbers are split into `2^e · m` with m from √½ to √2. */
 const rootHalf = 0x3f3504f3
 const mantissa = 0x7fffff
@@ -23,7 +23,9 @@ function logOfParts(stages: Stages, e: readonly Vector[], f: readonly Vector[], 
   stages.set(rest, (i, rest) => f32x4.mul(rest, at(z, i)))
   stages.set(z, (i) => f32x4.mul(f32x4.mul(at(f, i), at(f, i)), f32(0.5)))
   stages.set(rest, (i, rest) => f32x4.add(rest, at(z, i)))
-  const low = stages.let((i) => (correction ? mad(at(e, i), f32(ln2Low), at(correction, i)) : f32x4.mul(at(e, i), f32(ln2Low))))
+  const low = stages.let((i) =>
+    correction ? mad(at(e, i), f32(ln2Low), at(correction, i)) : f32x4.mul(at(e, i), f32(ln2Low)),
+  )
   stages.set(s, (i, s) => mad(s, at(rest, i), at(low, i)))
   // e ln 2 + (f − (f²/2 − s (f²/2 + R) − low)): f is the largest term after the exponent's, and exact.
   stages.set(s, (i, s) => f32x4.sub(at(f, i), f32x4.sub(at(z, i), s)))

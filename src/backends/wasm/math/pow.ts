@@ -10,7 +10,10 @@ const infinityBits = 0x7f800000
 const rounder = 1.5 * 2 ** 52 + 1023
 
 /** `log2 m = s L(s²)` with `s = (m − 1) / (m + 1)`, m from √½ to √2, in f64: relative error 2^-45.1. */
-const log2 = [2.8853900817778495, 0.9617966941154695, 0.5770779416573012, 0.4122093293784649, 0.31990236180702447, 0.28294999206882016]
+const log2 = [
+  2.8853900817778495, 0.9617966941154695, 0.5770779416573012, 0.4122093293784649, 0.31990236180702447,
+  0.28294999206882016,
+]
 /** `2^f` on ±½, in f64: relative error 2^-34.5. */
 const exp2 = [
   0.9999999999613791, 0.6931471807297979, 0.2402265120114798, 0.055504103503617466, 0.009618026849073725,
@@ -44,7 +47,7 @@ export function emitPow(context: MathContext, x: readonly Vector[], y: readonly 
 function turn({ fn, temp, release }: MathContext, group: readonly Vector[]): void {
   const first = temp()
   fn.set(first, at(group, 0))
-  group.forEach((x, i) => fn.set(x, group[i + 1] ?? first))
+  for (const [i, x] of group.entries()) fn.set(x, group[i + 1] ?? first)
   release(first)
 }
 
@@ -54,7 +57,10 @@ function powOfVector(context: MathContext, x: Vector, y: Vector): V128 {
 
   // |x| = 2^e m.
   fn.set(a, f32x4.abs(x))
-  fn.set(edge, v128.bitselect(f32(Number.NEGATIVE_INFINITY), v128.and(a, f32x4.eq(a, i32(infinityBits))), f32x4.eq(a, f32(0))))
+  fn.set(
+    edge,
+    v128.bitselect(f32(Number.NEGATIVE_INFINITY), v128.and(a, f32x4.eq(a, i32(infinityBits))), f32x4.eq(a, f32(0))),
+  )
   fn.set(e, f32x4.lt(a, f32(2 ** -126)))
   fn.set(a, v128.bitselect(f32x4.mul(a, f32(2 ** 23)), a, e))
   fn.set(e, v128.and(e, i32(23)))
@@ -122,6 +128,5 @@ function exp2OfProduct({ fn, temp, release }: MathContext, halves: readonly Half
   for (const { s, z } of lanes) fn.set(z, f64x2.sub(z, f64x2.sub(s, constant)))
   horner(exp2)
   for (const { s, result } of lanes) fn.set(result, f32x4.demote_f64x2_zero(f64x2.mul(result, i64x2.shl(s, 52))))
-  for (const { s, z } of lanes) [s, z].forEach(release)
-  release(constant)
+  for (const dead of [constant, ...lanes.flatMap(({ s, z }) => [s, z])]) release(dead)
 }

@@ -4,7 +4,10 @@ import type { MathContext, Vector } from './interface.js'
 
 /** Several vectors going through the same steps side by side: every step is written for all of them before the next. */
 export class Stages {
-  constructor(readonly context: MathContext, readonly count: number) {}
+  constructor(
+    readonly context: MathContext,
+    readonly count: number,
+  ) {}
 
   /** New temporaries holding the value for each vector. */
   let(value: (i: number) => V128): Vector[] {
@@ -15,7 +18,7 @@ export class Stages {
     })
   }
   set(x: readonly Vector[], value: (i: number, x: Vector) => V128): void {
-    x.forEach((local, i) => this.context.fn.set(local, value(i, local)))
+    for (const [i, local] of x.entries()) this.context.fn.set(local, value(i, local))
   }
   release(...dead: readonly (readonly Vector[])[]): void {
     for (const x of dead.flat()) this.context.release(x)
@@ -34,6 +37,7 @@ export class Stages {
 /** The vector of a list that is known to be long enough. */
 export function at(x: readonly Vector[], i: number): Vector {
   const vector = x[i]
-  if (!vector) throw new DeviceError(`vector ${i} of a list of ${x.length} was asked for. Pass pow as many exponents as bases.`)
+  if (!vector)
+    throw new DeviceError(`vector ${i} of a list of ${x.length} was asked for. Pass pow as many exponents as bases.`)
   return vector
 }

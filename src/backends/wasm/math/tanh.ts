@@ -4,7 +4,9 @@ import type { MathContext, Vector } from './interface.js'
 import { at, Stages } from './stages.js'
 
 /** `tanh x = x + x³ T(x²)` below `near`: relative error 2^-27.7. */
-const rest = [-0.3333328068256378, 0.13331405818462372, -0.05373651534318924, 0.02062816731631756, -0.0056922961957752705]
+const rest = [
+  -0.3333328068256378, 0.13331405818462372, -0.05373651534318924, 0.02062816731631756, -0.0056922961957752705,
+]
 const near = 0.625
 const signBit = -0x80000000
 

@@ -39,10 +39,17 @@ function reduce(stages: Stages, x: readonly Vector[]): Reduced {
     const [a, b, ta, tb] = [temp(), temp(), temp(), temp()]
     fn.set(a, f64x2.promote_low_f32x4(argument))
     fn.set(b, f64x2.promote_low_f32x4(i32x4.shuffle(argument, argument, [2, 3, 2, 3])))
-    for (const [y, t] of [[a, ta], [b, tb]] as const) fn.set(t, f64x2.add(f64x2.mul(y, perQuadrant), round))
+    for (const [y, t] of [
+      [a, ta],
+      [b, tb],
+    ] as const)
+      fn.set(t, f64x2.add(f64x2.mul(y, perQuadrant), round))
     const quotient = temp()
     fn.set(quotient, i32x4.shuffle(ta, tb, [0, 2, 4, 6]))
-    for (const [y, t] of [[a, ta], [b, tb]] as const) {
+    for (const [y, t] of [
+      [a, ta],
+      [b, tb],
+    ] as const) {
       fn.set(t, f64x2.sub(t, round))
       fn.set(y, f64x2.sub(y, f64x2.mul(t, high)))
       fn.set(y, f64x2.sub(y, f64x2.mul(t, low)))
@@ -54,7 +61,9 @@ function reduce(stages: Stages, x: readonly Vector[]): Reduced {
     q.push(quotient)
   }
   for (const dead of [perQuadrant, round, high, low]) release(dead)
-  const anyLarge = x.map((_, i) => f32x4.ge(f32x4.abs(at(x, i)), stages.context.f32(large))).reduce((a, b) => v128.or(a, b))
+  const anyLarge = x
+    .map((_, i) => f32x4.ge(f32x4.abs(at(x, i)), stages.context.f32(large)))
+    .reduce((a, b) => v128.or(a, b))
   fn.if(v128.any_true(anyLarge), () => reduceLarge(stages, x, r, q))
   return { r, q }
 }
@@ -86,15 +95,19 @@ function reduceLarge(stages: Stages, x: readonly Vector[], r: readonly Vector[],
       fn.set(shift, i64.extend_i32_u(offset.and(63)))
       const [w0, w1, w2, w3] = twoOverPi.map((word) => i64.const(word))
       if (!w0 || !w1 || !w2 || !w3) return
-      fn.if(offset.lt(64), () => {
-        fn.set(high, w0)
-        fn.set(middle, w1)
-        fn.set(low, w2)
-      }, () => {
-        fn.set(high, w1)
-        fn.set(middle, w2)
-        fn.set(low, w3)
-      })
+      fn.if(
+        offset.lt(64),
+        () => {
+          fn.set(high, w0)
+          fn.set(middle, w1)
+          fn.set(low, w2)
+        },
+        () => {
+          fn.set(high, w1)
+          fn.set(middle, w2)
+          fn.set(low, w3)
+        },
+      )
       // The window: 64 bits in `high`, the next 32 in `middle`. Two shifts, because a count of 64 counts as 0.
       fn.set(high, i64.or(i64.shl(high, shift), i64.shr_u(i64.shr_u(middle, 1), i64.sub(63, shift))))
       fn.set(middle, i64.or(i64.shl(middle, shift), i64.shr_u(i64.shr_u(low, 1), i64.sub(63, shift))))
@@ -118,7 +131,7 @@ function turn(stages: Stages, group: readonly Vector[]): void {
   const { fn, temp, release } = stages.context
   const first = temp()
   fn.set(first, at(group, 0))
-  group.forEach((x, i) => fn.set(x, i32x4.shuffle(x, group[i + 1] ?? first, [1, 2, 3, 4])))
+  for (const [i, x] of group.entries()) fn.set(x, i32x4.shuffle(x, group[i + 1] ?? first, [1, 2, 3, 4]))
   release(first)
 }
 

@@ -44,7 +44,14 @@ export function addMatmulKernels(module: ModuleBuilder, mode: Mode): FunctionRef
   const next = f.let(share(thread))
   const end = f.let(share(thread.add(1)))
   const [batch, first, count, a, b, output, axis, index] = [
-    f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
   ]
   const [m, n, start] = [f.local('i32'), f.local('i32'), f.local('i32')]
   const least = (x: I32, y: I32) => select(x.lt(y), x, y)
@@ -54,7 +61,12 @@ export function addMatmulKernels(module: ModuleBuilder, mode: Mode): FunctionRef
     f.set(first, next.remU(units))
     f.set(count, least(end.sub(next), units.sub(first)))
     f.inc(next, count)
-    for (const [address, name] of [[a, 'a'], [b, 'b'], [output, 'output']] as const) f.set(address, i32.load(params, words[name] * 4))
+    for (const [address, name] of [
+      [a, 'a'],
+      [b, 'b'],
+      [output, 'output'],
+    ] as const)
+      f.set(address, i32.load(params, words[name] * 4))
     f.set(axis, params.add(i32.load(params, words.axes * 4).mul(axisWords.count * 4)))
     f.while(axis.ne(params), () => {
       f.inc(axis, -axisWords.count * 4)
@@ -69,15 +81,19 @@ export function addMatmulKernels(module: ModuleBuilder, mode: Mode): FunctionRef
     f.set(n, i32.load(params, words.n * 4))
     f.set(start, first.mul(unit))
     f.set(count, count.mul(unit))
-    f.if(byRows, () => {
-      f.set(m, least(m.sub(start), count))
-      f.inc(a, start.mul(i32.load(params, words.aRow * 4)))
-      f.inc(output, start.mul(i32.load(params, words.outputRow * 4)))
-    }, () => {
-      f.set(n, least(n.sub(start), count))
-      f.inc(b, start.mul(i32.load(params, words.bColumn * 4)))
-      f.inc(output, start.mul(i32.load(params, words.outputColumn * 4)))
-    })
+    f.if(
+      byRows,
+      () => {
+        f.set(m, least(m.sub(start), count))
+        f.inc(a, start.mul(i32.load(params, words.aRow * 4)))
+        f.inc(output, start.mul(i32.load(params, words.outputRow * 4)))
+      },
+      () => {
+        f.set(n, least(n.sub(start), count))
+        f.inc(b, start.mul(i32.load(params, words.bColumn * 4)))
+        f.inc(output, start.mul(i32.load(params, words.outputColumn * 4)))
+      },
+    )
     f.call(product, [params, work, a, b, output, m, n])
   })
   return f

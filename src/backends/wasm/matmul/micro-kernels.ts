@@ -22,7 +22,9 @@ export interface MicroKernels {
 
 export function addMicroKernels(module: ModuleBuilder, tile: Tile): MicroKernels {
   const family = (name: string, byRows: boolean) =>
-    Array.from({ length: tile.rows }, (_, i) => addMicroKernel(module, `${name}${i + 1}`, i + 1, tile.vectors, byRows, tile.fma))
+    Array.from({ length: tile.rows }, (_, i) =>
+      addMicroKernel(module, `${name}${i + 1}`, i + 1, tile.vectors, byRows, tile.fma),
+    )
   return {
     byColumns: family('matmulColumns', false),
     byRows: family('matmulRows', true),
@@ -33,11 +35,17 @@ export function addMicroKernels(module: ModuleBuilder, tile: Tile): MicroKernels
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 function addMicroKernel(
-  module: ModuleBuilder, name: string, rows: number, vectors: number, byRows: boolean, fma: boolean,
+  module: ModuleBuilder,
+  name: string,
+  rows: number,
+  vectors: number,
+  byRows: boolean,
+  fma: boolean,
 ): MicroKernel {
   const f = module.function(name, signature)
   const [k, a, as, b, bs, s, ls, c, lc] = f.params
-  const multiplyAdd = (x: V128, y: V128, sum: V128) => (fma ? f32x4.relaxed_madd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y)))
+  const multiplyAdd = (x: V128, y: V128, sum: V128) =>
+    fma ? f32x4.relaxed_madd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y))
 
   // Loads and stores in pairs with nothing between them: the shape V8 fuses to 256 bits.
   const sums: Local<'v128'>[][] = []
@@ -50,18 +58,18 @@ function addMicroKernel(
   const bRow = range(vectors).map(() => f.local('v128'))
   const aValue = f.local('v128')
   f.doWhile(() => {
-    bRow.forEach((local, j) => f.set(local, v128.load(b, j * 16)))
+    for (const [j, local] of bRow.entries()) f.set(local, v128.load(b, j * 16))
     f.inc(b, bs)
     sums.forEach((row, i) => {
       f.set(aValue, byRows ? v128.load32_splat(pointers[i] ?? a) : v128.load32_splat(a, i * 4))
-      row.forEach((sum, j) => f.set(sum, multiplyAdd(aValue, bRow[j] ?? aValue, sum)))
+      for (const [j, sum] of row.entries()) f.set(sum, multiplyAdd(aValue, bRow[j] ?? aValue, sum))
     })
     if (byRows) for (const pointer of pointers) f.inc(pointer, 4)
     else f.inc(a, as)
     f.inc(k, -1)
   }, k)
   sums.forEach((row, i) => {
-    row.forEach((sum, j) => f.store(c, sum, j * 16))
+    for (const [j, sum] of row.entries()) f.store(c, sum, j * 16)
     if (i < rows - 1) f.inc(c, lc)
   })
   return f

@@ -1,4 +1,15 @@
-import { f32, type FunctionBuilder, type FunctionRef, type I32, i32, i32x4, type Local, type ModuleBuilder, select, v128 } from '../assembler.js'
+import {
+  f32,
+  type FunctionBuilder,
+  type FunctionRef,
+  type I32,
+  i32,
+  i32x4,
+  type Local,
+  type ModuleBuilder,
+  select,
+  v128,
+} from '../assembler.js'
 
 const signature = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const
 /**
@@ -35,7 +46,7 @@ export function addPacker(module: ModuleBuilder, name: string, width: number): P
   const column = (j: number): I32 => s.add(select(w.gt(j), i32.const(j), w.sub(1)).mul(ws))
   f.if(ks.eq(4).and(k.ge(4)), () => {
     for (const q of range(width >> 2)) {
-      pointers.forEach((p, i) => f.set(p, column(q * 4 + i)))
+      for (const [i, p] of pointers.entries()) f.set(p, column(q * 4 + i))
       f.set(target, d.add(q * 16))
       f.set(left, k.shrU(2))
       f.doWhile(() => {
@@ -83,7 +94,10 @@ export function addPacker(module: ModuleBuilder, name: string, width: number): P
 
 /** Four vectors at the pointers, transposed, to `target` and the three places `step` bytes apart after it. */
 function storeTransposed(
-  f: FunctionBuilder<typeof signature>, pointers: readonly Local<'i32'>[], target: Local<'i32'>, step: number,
+  f: FunctionBuilder<typeof signature>,
+  pointers: readonly Local<'i32'>[],
+  target: Local<'i32'>,
+  step: number,
 ): void {
   const [a, b, c, d] = pointers.map((p) => f.let(v128.load(p)))
   if (!a || !b || !c || !d) return

@@ -56,7 +56,10 @@ interface Product {
  */
 export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<MatmulChoices> = {}): MatmulPlan {
   for (const { dtype } of [kernel.a, kernel.b, kernel.output]) {
-    if (dtype !== 'f32') throw new DTypeError(`matmul on the wasm device takes f32, got ${dtype}. Cast the operands to f32.`, { op: 'matmul' })
+    if (dtype !== 'f32')
+      throw new DTypeError(`matmul on the wasm device takes f32, got ${dtype}. Cast the operands to f32.`, {
+        op: 'matmul',
+      })
   }
   const tile = tiles[mode.name]
   const product = oriented(batchFolded(stepsOf(kernel)))
@@ -66,7 +69,9 @@ export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<Ma
   const splitRows = m > n
   const units = Math.ceil(splitRows ? m / tile.rows : n / columnsOf(tile))
   const batches = batch.reduce((all, size) => all * size, 1)
-  const packed = (chosen.packA ? mBlock * chosen.kBlock : 0) + (chosen.packB ? roundUp(Math.min(n, chosen.nBlock), columnsOf(tile)) * chosen.kBlock : 0)
+  const packed =
+    (chosen.packA ? mBlock * chosen.kBlock : 0) +
+    (chosen.packB ? roundUp(Math.min(n, chosen.nBlock), columnsOf(tile)) * chosen.kBlock : 0)
   const workBytes = roundUp(workspace.packed + packed * 4, 64) + 64
 
   const block = new Int32Array(words.firstAxis + batch.length * axisWords.count)
@@ -74,15 +79,36 @@ export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<Ma
     for (const [name, value] of Object.entries(values)) block[words[name as keyof typeof words]] = value
   }
   set({
-    workBytes, m, n, k,
-    aRow: a.row * 4, aColumn: a.column * 4, bRow: b.row * 4, bColumn: b.column * 4, outputRow: output.row * 4, outputColumn: output.column * 4,
-    packA: Number(chosen.packA), packB: Number(chosen.packB), rowByRow: Number(chosen.rowByRow), kBlock: chosen.kBlock, mBlock, nBlock: chosen.nBlock,
-    splitRows: Number(splitRows), units, allUnits: m === 0 || n === 0 ? 0 : units * batches, axes: batch.length,
+    workBytes,
+    m,
+    n,
+    k,
+    aRow: a.row * 4,
+    aColumn: a.column * 4,
+    bRow: b.row * 4,
+    bColumn: b.column * 4,
+    outputRow: output.row * 4,
+    outputColumn: output.column * 4,
+    packA: Number(chosen.packA),
+    packB: Number(chosen.packB),
+    rowByRow: Number(chosen.rowByRow),
+    kBlock: chosen.kBlock,
+    mBlock,
+    nBlock: chosen.nBlock,
+    splitRows: Number(splitRows),
+    units,
+    allUnits: m === 0 || n === 0 ? 0 : units * batches,
+    axes: batch.length,
   })
   batch.forEach((size, i) => {
     const at = words.firstAxis + i * axisWords.count
     block[at + axisWords.size] = size
-    for (const [name, steps] of [['a', a], ['b', b], ['output', output]] as const) block[at + axisWords[name]] = (steps.batch[i] ?? 0) * 4
+    for (const [name, steps] of [
+      ['a', a],
+      ['b', b],
+      ['output', output],
+    ] as const)
+      block[at + axisWords[name]] = (steps.batch[i] ?? 0) * 4
   })
   const [first, second] = product.swapped ? [1, 0] : [0, 1]
   const operands = [kernel.a, kernel.b]
@@ -103,7 +129,9 @@ const roundUp = (x: number, step: number): number => Math.ceil(x / step) * step
 
 function stepsOf({ batch, m, n, k, a, b, output }: MatmulKernel): Product {
   const steps = ({ strides }: Operand): Steps => ({
-    batch: strides.slice(0, batch.length), row: strides[batch.length] ?? 0, column: strides[batch.length + 1] ?? 0,
+    batch: strides.slice(0, batch.length),
+    row: strides[batch.length] ?? 0,
+    column: strides[batch.length + 1] ?? 0,
   })
   return { batch, m, n, k, a: steps(a), b: steps(b), output: steps(output), swapped: false }
 }
@@ -113,25 +141,46 @@ function batchFolded(p: Product): Product {
   const { shape, strides } = collapse({ shape: p.batch, strides: [p.a.batch, p.b.batch, p.output.batch] })
   const [aBatch = [], bBatch = [], outputBatch = []] = strides
   const merged: Product = {
-    ...p, batch: shape, a: { ...p.a, batch: aBatch }, b: { ...p.b, batch: bBatch }, output: { ...p.output, batch: outputBatch },
+    ...p,
+    batch: shape,
+    a: { ...p.a, batch: aBatch },
+    b: { ...p.b, batch: bBatch },
+    output: { ...p.output, batch: outputBatch },
   }
   const last = shape.length - 1
   const size = shape[last]
   if (size === undefined) return merged
   const without = (steps: Steps): Steps => ({ ...steps, batch: steps.batch.slice(0, last) })
-  const rest = { ...merged, batch: shape.slice(0, last), a: without(merged.a), b: without(merged.b), output: without(merged.output) }
+  const rest = {
+    ...merged,
+    batch: shape.slice(0, last),
+    a: without(merged.a),
+    b: without(merged.b),
+    output: without(merged.output),
+  }
   const follows = (steps: Steps, step: number, count: number) => steps.batch[last] === step * count
   if (merged.b.batch[last] === 0) {
     if (p.m === 1) {
-      return { ...rest, m: size, a: { ...rest.a, row: aBatch[last] ?? 0 }, output: { ...rest.output, row: outputBatch[last] ?? 0 } }
+      return {
+        ...rest,
+        m: size,
+        a: { ...rest.a, row: aBatch[last] ?? 0 },
+        output: { ...rest.output, row: outputBatch[last] ?? 0 },
+      }
     }
     if (follows(merged.a, p.a.row, p.m) && follows(merged.output, p.output.row, p.m)) return { ...rest, m: size * p.m }
   }
   if (merged.a.batch[last] === 0) {
     if (p.n === 1) {
-      return { ...rest, n: size, b: { ...rest.b, column: bBatch[last] ?? 0 }, output: { ...rest.output, column: outputBatch[last] ?? 0 } }
+      return {
+        ...rest,
+        n: size,
+        b: { ...rest.b, column: bBatch[last] ?? 0 },
+        output: { ...rest.output, column: outputBatch[last] ?? 0 },
+      }
     }
-    if (follows(merged.b, p.b.column, p.n) && follows(merged.output, p.output.column, p.n)) return { ...rest, n: size * p.n }
+    if (follows(merged.b, p.b.column, p.n) && follows(merged.output, p.output.column, p.n))
+      return { ...rest, n: size * p.n }
   }
   return merged
 }
@@ -161,7 +210,14 @@ function choose({ m, n, k, a, b, output }: Product, tile: Tile): MatmulChoices {
   const packB = !rowByRow && (!directB || (tile.fma ? m >= 48 && m * n * k > 128 ** 3 : plain))
   // Blocks of about 256 steps and 240 rows, of equal sizes; one row never comes back to the output.
   const cut = (length: number, size: number) => Math.max(1, Math.ceil(length / Math.max(1, Math.round(length / size))))
-  return { packA, packB, rowByRow, kBlock: m === 1 && !packB ? Math.max(1, k) : cut(k, 256), mBlock: roundUp(cut(m, 240), tile.rows), nBlock: 2048 }
+  return {
+    packA,
+    packB,
+    rowByRow,
+    kBlock: m === 1 && !packB ? Math.max(1, k) : cut(k, 256),
+    mBlock: roundUp(cut(m, 240), tile.rows),
+    nBlock: 2048,
+  }
 }
 
 /** Floating-point operations per nanosecond of whole tiles. */

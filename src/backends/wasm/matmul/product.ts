@@ -1,4 +1,14 @@
-import { f32x4, type FunctionBuilder, type FunctionRef, type I32, i32, type I32Like, type Local, type ModuleBuilder, select } from '../assembler.js'
+import {
+  f32x4,
+  type FunctionBuilder,
+  type FunctionRef,
+  type I32,
+  i32,
+  type I32Like,
+  type Local,
+  type ModuleBuilder,
+  select,
+} from '../assembler.js'
 import { addClear, addCopyTile, type CopyTile } from './copy-tile.js'
 import { addMicroKernels, type MicroKernel, type MicroKernels } from './micro-kernels.js'
 import { addPacker, type Packer } from './pack.js'
@@ -79,26 +89,62 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
   const aStep = f.let(select(packsA, i32.const(tile.rows * 4), select(byRows, aRow, aColumn)))
   for (let i = 0; i < tile.rowVectors; i++) f.store(work, f32x4.const(0), workspace.zeros + i * 16)
 
-  const [n0, columns, k0, depth, i0, rows] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')]
+  const [n0, columns, k0, depth, i0, rows] = [
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+  ]
   const [aBlock, aTileStep, bBlock, c] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')]
   inBlocks(f, n0, columns, n, nBlock, () => {
     inBlocks(f, k0, depth, k, kBlock, () => {
       f.set(bBlock, b.add(k0.mul(bRow)).add(n0.mul(bColumn)))
       f.if(packsB, () => {
-        packPanels(f, callees.packB, columnsOf(tile), { to: packedB, from: bBlock, step: bRow, across: bColumn, depth, count: columns })
+        packPanels(f, callees.packB, columnsOf(tile), {
+          to: packedB,
+          from: bBlock,
+          step: bRow,
+          across: bColumn,
+          depth,
+          count: columns,
+        })
         f.set(bBlock, packedB)
       })
       inBlocks(f, i0, rows, m, mBlock, () => {
         f.set(aBlock, a.add(k0.mul(aColumn)).add(i0.mul(aRow)))
         f.set(aTileStep, aRow.mul(tile.rows))
         f.if(packsA, () => {
-          packPanels(f, callees.packA, tile.rows, { to: packedA, from: aBlock, step: aColumn, across: aRow, depth, count: rows })
+          packPanels(f, callees.packA, tile.rows, {
+            to: packedA,
+            from: aBlock,
+            step: aColumn,
+            across: aRow,
+            depth,
+            count: rows,
+          })
           f.set(aBlock, packedA)
           f.set(aTileStep, depth.mul(tile.rows * 4))
         })
         f.set(c, output.add(i0.mul(outputRow)).add(n0.mul(outputColumn)))
         emitTiles(f, callees, {
-          work, zeros: work, k0, depth, rows, columns, aBlock, aTileStep, aStep, byRows, bBlock, bRow, packsB, c, outputRow, outputColumn,
+          work,
+          zeros: work,
+          k0,
+          depth,
+          rows,
+          columns,
+          aBlock,
+          aTileStep,
+          aStep,
+          byRows,
+          bBlock,
+          bRow,
+          packsB,
+          c,
+          outputRow,
+          outputColumn,
         })
       })
     })
@@ -120,8 +166,17 @@ function inBlocks(f: Fn, start: Int, length: Int, end: Int, block: Int, body: ()
 
 /** Packs `count` columns, `across` bytes apart, as panels of `width`. */
 function packPanels(
-  f: Fn, pack: Packer, width: number,
-  { to, from, step, across, depth, count }: Readonly<Record<'to' | 'from' | 'step' | 'across' | 'depth' | 'count', Int>>,
+  f: Fn,
+  pack: Packer,
+  width: number,
+  {
+    to,
+    from,
+    step,
+    across,
+    depth,
+    count,
+  }: Readonly<Record<'to' | 'from' | 'step' | 'across' | 'depth' | 'count', Int>>,
 ): void {
   const [panel, source, left] = [f.let(to), f.let(from), f.let(count)]
   f.set(panel, to)
@@ -135,11 +190,27 @@ function packPanels(
   })
 }
 
-type TileLocals = Readonly<Record<
-  | 'work' | 'zeros' | 'k0' | 'depth' | 'rows' | 'columns' | 'aBlock' | 'aTileStep' | 'aStep' | 'byRows'
-  | 'bBlock' | 'bRow' | 'packsB' | 'c' | 'outputRow' | 'outputColumn',
-  Int
->>
+type TileLocals = Readonly<
+  Record<
+    | 'work'
+    | 'zeros'
+    | 'k0'
+    | 'depth'
+    | 'rows'
+    | 'columns'
+    | 'aBlock'
+    | 'aTileStep'
+    | 'aStep'
+    | 'byRows'
+    | 'bBlock'
+    | 'bRow'
+    | 'packsB'
+    | 'c'
+    | 'outputRow'
+    | 'outputColumn',
+    Int
+  >
+>
 
 /**
  * All tiles of one block of A with one block of B, panel after panel of B. `c` is the output's corner and is overwritten.
@@ -148,9 +219,33 @@ type TileLocals = Readonly<Record<
  * one sum from k = 0 to the end, however k is cut.
  */
 function emitTiles(f: Fn, { micro, tile, copyTile }: Callees, locals: TileLocals): void {
-  const { work, zeros, k0, depth, rows, columns, aBlock, aTileStep, aStep, byRows, bBlock, bRow, packsB, c, outputRow, outputColumn } = locals
+  const {
+    work,
+    zeros,
+    k0,
+    depth,
+    rows,
+    columns,
+    aBlock,
+    aTileStep,
+    aStep,
+    byRows,
+    bBlock,
+    bRow,
+    packsB,
+    c,
+    outputRow,
+    outputColumn,
+  } = locals
   const width = columnsOf(tile)
-  const [panel, left, wide, aTile, high, corner] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')]
+  const [panel, left, wide, aTile, high, corner] = [
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+  ]
   const bStep = f.let(select(packsB, i32.const(width * 4), bRow))
   f.set(bStep, select(packsB, i32.const(width * 4), bRow))
   const panelStep = f.let(bStep)
@@ -179,26 +274,48 @@ function emitTiles(f: Fn, { micro, tile, copyTile }: Callees, locals: TileLocals
     f.set(aTile, aBlock)
     f.set(high, rows)
     f.set(corner, c)
-    f.if(wide.eq(width).and(outputColumn.eq(4)), () => {
-      f.while(high.gt(0), () => {
-        callMicro(f, micro, byRows, high, tile.rows, [
-          depth, aTile, aStep, panel, bStep, select(k0, corner, zeros), select(k0, outputRow, i32.const(0)), corner, outputRow,
-        ])
-        nextTile()
-      })
-    }, () => {
-      // Too narrow a panel, or columns of the output apart: by way of a tile in the workspace.
-      const scratch = work.add(workspace.tile)
-      const step = width * 4
-      f.while(high.gt(0), () => {
-        f.if(k0, () => f.call(copyTile, [scratch, step, 4, corner, outputRow, outputColumn, smaller(high, tile.rows), wide]))
-        callMicro(f, micro, byRows, high, tile.rows, [
-          depth, aTile, aStep, panel, bStep, select(k0, scratch, zeros), select(k0, i32.const(step), i32.const(0)), scratch, step,
-        ])
-        f.call(copyTile, [corner, outputRow, outputColumn, scratch, step, 4, smaller(high, tile.rows), wide])
-        nextTile()
-      })
-    })
+    f.if(
+      wide.eq(width).and(outputColumn.eq(4)),
+      () => {
+        f.while(high.gt(0), () => {
+          callMicro(f, micro, byRows, high, tile.rows, [
+            depth,
+            aTile,
+            aStep,
+            panel,
+            bStep,
+            select(k0, corner, zeros),
+            select(k0, outputRow, i32.const(0)),
+            corner,
+            outputRow,
+          ])
+          nextTile()
+        })
+      },
+      () => {
+        // Too narrow a panel, or columns of the output apart: by way of a tile in the workspace.
+        const scratch = work.add(workspace.tile)
+        const step = width * 4
+        f.while(high.gt(0), () => {
+          f.if(k0, () =>
+            f.call(copyTile, [scratch, step, 4, corner, outputRow, outputColumn, smaller(high, tile.rows), wide]),
+          )
+          callMicro(f, micro, byRows, high, tile.rows, [
+            depth,
+            aTile,
+            aStep,
+            panel,
+            bStep,
+            select(k0, scratch, zeros),
+            select(k0, i32.const(step), i32.const(0)),
+            scratch,
+            step,
+          ])
+          f.call(copyTile, [corner, outputRow, outputColumn, scratch, step, 4, smaller(high, tile.rows), wide])
+          nextTile()
+        })
+      },
+    )
     f.inc(c, outputColumn.mul(width))
     f.inc(panel, panelStep)
     f.inc(left, -width)
@@ -213,7 +330,16 @@ function callMicro(f: Fn, micro: MicroKernels, byRows: Int, rows: Int, most: num
     const kernel = family[count - 1]
     if (!kernel) return
     if (count === 1) f.call(kernel, args)
-    else f.if(count === most ? rows.ge(count) : rows.eq(count), () => f.call(kernel, args), () => fewer(family, count - 1))
+    else
+      f.if(
+        count === most ? rows.ge(count) : rows.eq(count),
+        () => f.call(kernel, args),
+        () => fewer(family, count - 1),
+      )
   }
-  f.if(byRows, () => fewer(micro.byRows, most), () => fewer(micro.byColumns, most))
+  f.if(
+    byRows,
+    () => fewer(micro.byRows, most),
+    () => fewer(micro.byColumns, most),
+  )
 }

@@ -59,7 +59,12 @@ const multiplyAdder = (fma: boolean) => (x: V128, y: V128, sum: V128) =>
 const columnsSignature = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const
 
 /** `groups` times four columns, all k. Several groups, because each has one sum in flight. */
-function addColumns(module: ModuleBuilder, name: string, groups: number, fma: boolean): FunctionRef<typeof columnsSignature> {
+function addColumns(
+  module: ModuleBuilder,
+  name: string,
+  groups: number,
+  fma: boolean,
+): FunctionRef<typeof columnsSignature> {
   const f = module.function(name, columnsSignature)
   const [k, a, aStep, b, bColumn, c] = f.params
   const multiplyAdd = multiplyAdder(fma)
@@ -81,8 +86,8 @@ function addColumns(module: ModuleBuilder, name: string, groups: number, fma: bo
       f.inc(a, aStep)
     }
     pointers.forEach((p, g) => {
-      const sum = sums[g] ?? factors[0]
-      at(p).forEach((address, i) => f.set(rows[i] ?? rows[0], v128.load(address)))
+      const sum = sums[g]
+      for (const [i, address] of at(p).entries()) f.set(rows[i] ?? rows[0], v128.load(address))
       f.inc(p, 16)
       const [r0, r1, r2, r3] = rows
       const [p0, p1, p2, p3] = pairs
@@ -91,10 +96,13 @@ function addColumns(module: ModuleBuilder, name: string, groups: number, fma: bo
       f.set(p2, i32x4.shuffle(r0, r1, [2, 6, 3, 7]))
       f.set(p3, i32x4.shuffle(r2, r3, [2, 6, 3, 7]))
       const transposed = [
-        i32x4.shuffle(p0, p1, [0, 1, 4, 5]), i32x4.shuffle(p0, p1, [2, 3, 6, 7]),
-        i32x4.shuffle(p2, p3, [0, 1, 4, 5]), i32x4.shuffle(p2, p3, [2, 3, 6, 7]),
+        i32x4.shuffle(p0, p1, [0, 1, 4, 5]),
+        i32x4.shuffle(p0, p1, [2, 3, 6, 7]),
+        i32x4.shuffle(p2, p3, [0, 1, 4, 5]),
+        i32x4.shuffle(p2, p3, [2, 3, 6, 7]),
       ]
-      if (sum) transposed.forEach((column, i) => f.set(sum, multiplyAdd(factors[i] ?? sum, column, sum)))
+      if (!sum) return
+      for (const [i, column] of transposed.entries()) f.set(sum, multiplyAdd(factors[i] ?? sum, column, sum))
     })
     f.inc(left, -1)
   })
@@ -102,13 +110,16 @@ function addColumns(module: ModuleBuilder, name: string, groups: number, fma: bo
   f.while(left, () => {
     pointers.forEach((p, g) => {
       const sum = sums[g]
-      const gathered = at(p).reduce<V128>((v, address, i) => (i === 0 ? v : v128.load32_lane(address, v, i)), v128.load32_zero(p))
+      const gathered = at(p).reduce<V128>(
+        (v, address, i) => (i === 0 ? v : v128.load32_lane(address, v, i)),
+        v128.load32_zero(p),
+      )
       if (sum) f.set(sum, multiplyAdd(v128.load32_splat(a), gathered, sum))
       f.inc(p, 4)
     })
     f.inc(a, aStep)
     f.inc(left, -1)
   })
-  sums.forEach((sum, g) => f.store(c, sum, g * 16))
+  for (const [g, sum] of sums.entries()) f.store(c, sum, g * 16)
   return f
 }
