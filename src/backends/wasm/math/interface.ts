@@ -19,19 +19,19 @@ export interface MathContext {
   readonly fn: FunctionBuilder
   readonly mode: Mode
   /** Four times the f32 nearest to `value`, in the form the mode likes best (FMA: loaded from a table; plain: `v128.const`). */
-  f32(value: number): V128
+  readonly f32: (value: number) => V128
   /** Four times a 32-bit pattern, likewise: masks, exponent offsets. */
-  i32(bits: number): V128
+  readonly i32: (bits: number) => V128
   /** `a * b + c`: fused in FMA modes, two roundings in plain mode. */
-  mad(a: V128, b: V128, c: V128): V128
+  readonly mad: (a: V128, b: V128, c: V128) => V128
   /** A v128 local to work in. Give it back with `release` as soon as it is dead, so that it is reused. */
-  temp(): Vector
-  release(x: Vector): void
+  readonly temp: () => Vector
+  readonly release: (x: Vector) => void
   /**
    * A function of the module under construction, defined on first use: for what is too rare or too long to inline
    * (large arguments of sin). Pass it what it needs: the constants above belong to the calling function.
    */
-  helper<F extends FunctionBuilder>(name: string, define: (module: ModuleBuilder) => F): F
+  readonly helper: <F extends FunctionBuilder>(name: string, define: (module: ModuleBuilder) => F) => F
 }
 
 /**
