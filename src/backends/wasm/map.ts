@@ -2,9 +2,12 @@
  * Elementwise kernels over any strides. Contiguous operands are one stretch (`foreach.ts`). Otherwise the last axis is
  * the row, walked as vectors by operands that are contiguous along it, and the others are counted by an odometer.
  *
- * Words: units, chunks a row, chunk length, row length; the outer sizes; then for each operand its address, its stride
+ * Words: units, rows, chunk length, row length; the outer sizes; then for each operand its address, its stride
  * along the row, its strides along the outer axes, and by how much it moves when that axis steps and all behind
- * it return to 0. A unit is one chunk of one row; threads share units.
+ * it return to 0. A unit is one chunk of one row, all rows of a chunk before the next chunk; threads share units.
+ *
+ * Copying a transposed 512 × 512 f32, one core, Node 26: whole rows, which touch a cache line for every element, 2.3 ns an
+ * element; chunks of 32 with all rows before the next 0.86.
  */
 import type { Expr } from '../../kernels/expr.js'
 import type { MapKernel, Operand } from '../../kernels/kernel.js'
@@ -20,6 +23,8 @@ import { emitRow, emitShare, rowOperand, setStride, type Slot, slotsKey, stepOf,
 
 /** Long rows are shared in chunks of this many elements. */
 const chunkLength = 4096
+/** The same where an operand jumps along the row: its lines stay in the cache until the next rows use the rest of them. */
+const stridedChunk = 32
 
 export function prepareMap(kernel: MapKernel, target: Target): Prepared {
   const none = { launches: [], scratchBytes: () => 0 }
@@ -44,14 +49,15 @@ export function mapLaunch(kernel: MapKernel, target: Target, buffers?: readonly 
   const entry = generated(target, structure, k => emitMap(k, target, kernel.exprs, inputs, outputs, outer))
   const block = new BlockWriter(entry, odometerWords(outer, operands.length), kernel.exprs)
   const row = shape.at(-1) ?? 1
-  const chunk = row <= 2 * chunkLength ? row : chunkLength
-  const chunks = Math.ceil(row / chunk)
-  block.set(0, sizeOf(shape.slice(0, -1)) * chunks)
-  block.set(1, chunks)
+  const rows = sizeOf(shape.slice(0, -1))
+  const longest = rows >= 8 && slots.some(s => s.step === 'strided') ? stridedChunk : chunkLength
+  const chunk = row <= 2 * longest ? row : longest
+  block.set(0, rows * Math.ceil(row / chunk))
+  block.set(1, rows)
   block.set(2, chunk)
   block.set(3, row)
   fillOdometer(block, shape.slice(0, -1), operands.map((o, i) => ({ operand: o, buffer: buffer(i), strides: strides[i] ?? [] })))
-  return block.launch(sizeOf(shape) * elementCost(kernel.exprs) + sizeOf(shape.slice(0, -1)) * 5)
+  return block.launch(sizeOf(shape) * elementCost(kernel.exprs) + rows * 5)
 }
 
 const fixedWords = 4
@@ -140,18 +146,14 @@ function emitMap(
   const [ins, outs] = [operands.slice(0, inputs.length), operands.slice(inputs.length)]
   const odometer = emitOdometer(fn, params, outer, operands.length)
   const { lo, hi } = emitShare(fn, i32.load(params), thread, threads)
-  const chunks = fn.let(i32.load(params, 4))
+  const rows = fn.let(i32.load(params, 4))
   const chunkSize = fn.let(i32.load(params, 8))
   const length = fn.let(i32.load(params, 12))
-  const row = fn.let(lo.divU(chunks))
-  const chunk = fn.let(lo.remU(chunks))
-  const rowStart = fn.let(row.mul(length))
-  const first = fn.local('i32')
-  const count = fn.local('i32')
-  const position = fn.local('i32')
-  odometer.seek(row)
+  const row = fn.let(lo.remU(rows))
+  const first = fn.let(lo.divU(rows).mul(chunkSize))
+  const [start, count, position] = [fn.let(row), fn.local('i32'), fn.local('i32')]
+  odometer.seek(start)
   fn.while(lo.lt(hi), () => {
-    fn.set(first, chunk.mul(chunkSize))
     fn.set(count, length.sub(first))
     fn.set(count, select(count.lt(chunkSize), count, chunkSize))
     operands.forEach((o, i) => {
@@ -159,15 +161,17 @@ function emitMap(
       fn.set(o.at, o.step === 'same' ? base : base.add(first.mul(o.step === 'unit' ? 4 : odometer.stride(i))))
       setStride(fn, o, odometer.stride(i))
     })
-    fn.set(position, rowStart.add(first))
+    fn.set(position, row.mul(length).add(first))
     emitRow({ fn, lowering, inputs: ins, outputs: outs, count, position, usesPosition: lowering.readsPosition }, (results, lanes) =>
       outs.forEach((o, j) => write(fn, o, results[j] ?? [], lanes)))
     fn.inc(lo, 1)
-    fn.inc(chunk, 1)
-    fn.if(chunk.eq(chunks), () => {
-      fn.set(chunk, 0)
-      fn.inc(rowStart, length)
-      odometer.next()
+    fn.inc(row, 1)
+    odometer.next()
+    fn.if(row.eq(rows), () => {
+      fn.set(row, 0)
+      fn.set(start, 0)
+      odometer.seek(start)
+      fn.inc(first, chunkSize)
     })
   })
 }
