@@ -1,0 +1,10 @@
+import { emaWorkloads } from './ema.js'
+import { firstStep } from './first-step.js'
+import { gemmWorkloads } from './gemm.js'
+import { trainingWorkloads } from './training.js'
+import type { Workload } from './workload.js'
+
+export type { Workload } from './workload.js'
+
+/** Everything that `npm run bench` times, in the order of its table. */
+export const workloads: readonly Workload[] = [...emaWorkloads, ...gemmWorkloads, ...trainingWorkloads, firstStep]
