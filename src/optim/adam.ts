@@ -1,4 +1,4 @@
-import { defineOptimizer, type LearningRate } from './define.js'
+import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
 export interface AdamOptions {
   /** Step size. Default 1e-3. */
@@ -13,10 +13,10 @@ export interface AdamOptions {
   readonly weightDecay: number
 }
 
-const check = ({ beta1, beta2, eps }: AdamOptions): string | undefined => {
+const check = ({ beta1, beta2, eps, weightDecay }: AdamOptions): string | undefined => {
   for (const [name, beta] of [['beta1', beta1], ['beta2', beta2]] as const)
     if (!(beta >= 0 && beta < 1)) return `${name} must be in [0, 1), got ${beta}`
-  return eps >= 0 ? undefined : `eps must be at least 0, got ${eps}`
+  return atLeastZero({ eps, weightDecay })
 }
 
 const adamDefaults: AdamOptions = { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }

@@ -104,6 +104,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
 
   step(gradients: Gradients): void {
     this.#validate(this.options)
+    this.#requireSameState()
     const map = gradientMapOf(gradients)
     const entries = trainableOf(this.#model)
     this.#allocate(entries)
@@ -126,6 +127,14 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     }
     device.onHost(() => this.steps++)
     map.dispose(`${this.name}.step() has used them`)
+  }
+
+  #requireSameState(): void {
+    const states = this.#definition.state(this.options)
+    if (states.join() === this.#states.join()) return
+    const kept = states.length === 0 ? 'none' : states.join(', ')
+    const message = `${this.name}: these options keep other state (${kept}) than those it was made with; make a new optimizer.`
+    throw new OptionError(message, { op: this.name })
   }
 
   /** The numbers of the next step. */
@@ -166,6 +175,12 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     const problem = Number.isFinite(lr) && lr >= 0 ? this.#definition.check?.(options) : `lr must be at least 0, got ${lr}`
     if (problem) throw new OptionError(`${this.name}: ${problem}.`, { op: this.name })
   }
+}
+
+/** What is wrong with the first of some options that is negative or not a number, if any is. */
+export function atLeastZero(options: Readonly<Record<string, number>>): string | undefined {
+  const wrong = Object.entries(options).find(([, value]) => !(value >= 0))
+  return wrong && `${wrong[0]} must be at least 0, got ${wrong[1]}`
 }
 
 /** An object with one expression per name, made from the name's position. */

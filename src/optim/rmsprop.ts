@@ -1,4 +1,4 @@
-import { defineOptimizer, type LearningRate } from './define.js'
+import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
 export interface RmspropOptions {
   /** Step size. Default 1e-2. */
@@ -34,14 +34,8 @@ export const rmsprop = defineOptimizer({
     ...(centered ? (['a'] as const) : []),
     ...(momentum > 0 ? (['b'] as const) : []),
   ],
-  check: ({ alpha, momentum, eps }) =>
-    !(alpha >= 0 && alpha < 1)
-      ? `alpha must be in [0, 1), got ${alpha}`
-      : momentum < 0
-        ? `momentum must be at least 0, got ${momentum}`
-        : eps >= 0
-          ? undefined
-          : `eps must be at least 0, got ${eps}`,
+  check: ({ alpha, momentum, eps, weightDecay }) =>
+    alpha >= 0 && alpha < 1 ? atLeastZero({ momentum, eps, weightDecay }) : `alpha must be in [0, 1), got ${alpha}`,
   scalars: ({ lr, alpha, eps, weightDecay, momentum }) => ({ lr, alpha, take: 1 - alpha, eps, weightDecay, momentum }),
   update: ({ p, g, s: old, a, b }, s, { weightDecay, momentum, centered }) => {
     const gradient = weightDecay === 0 ? g : g.add(p.mul(s.weightDecay))

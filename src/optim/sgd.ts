@@ -1,4 +1,4 @@
-import { defineOptimizer, type LearningRate } from './define.js'
+import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
 export interface SgdOptions {
   /** Step size. Default 1e-2. */
@@ -28,12 +28,12 @@ export const sgd = defineOptimizer({
   name: 'sgd',
   defaults,
   state: ({ momentum }) => (momentum === 0 ? [] : ['v']),
-  check: ({ momentum, dampening, nesterov }) =>
-    momentum < 0 || momentum >= 1
-      ? `momentum must be in [0, 1), got ${momentum}`
-      : nesterov && (momentum === 0 || dampening !== 0)
-        ? 'nesterov needs a momentum and no dampening'
-        : undefined,
+  check: ({ momentum, dampening, weightDecay, nesterov }) => {
+    if (!(momentum >= 0 && momentum < 1)) return `momentum must be in [0, 1), got ${momentum}`
+    if (!Number.isFinite(dampening)) return `dampening must be a finite number, got ${dampening}`
+    if (nesterov && (momentum === 0 || dampening !== 0)) return 'nesterov needs a momentum and no dampening'
+    return atLeastZero({ weightDecay })
+  },
   scalars: ({ lr, momentum, dampening, weightDecay }, step) => ({
     lr,
     momentum,

@@ -28,8 +28,11 @@ export type Res<R, D extends DType, T extends Tape> = [R] extends [string]
 /** Axes to reduce: one, a list, or none for all. As a constraint it lets editors complete them. */
 export type Axes<S extends Shape> = Ax<S> | readonly Ax<S>[]
 
-/** What sum, mean, max and min give over the axes A of S. */
-export type ReduceResult<S extends Shape, A, D extends DType, T extends Tape> = Res<Reduce<S, A>, D, T>
+/**
+ * What sum, mean, max and min give over the axes A of S. NoInfer here and in the methods: in `a.sum().add(b.sum())` A
+ * would be guessed from what `add` takes.
+ */
+export type ReduceResult<S extends Shape, A, D extends DType, T extends Tape> = Res<Reduce<S, NoInfer<A>>, D, T>
 
 /** The `this` of operations that are defined for f32 and f64 only. */
 export interface FloatTensor {
@@ -94,10 +97,10 @@ export interface Tensor<out S extends Shape = Shape, out D extends DType = 'f32'
   matmul<S2 extends Shape, T2 extends Tape>(b: Arg<Matmul<S, S2>, Tensor<S2, D, T2>>): Res<Matmul<S, S2>, D, T | T2>
 
   /** Over the given axes, which are removed; over all of them when none are given. */
-  sum<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, A>, D, T>
-  mean<const A extends Axes<S> = never>(this: FloatTensor, axes?: A): Res<Reduce<S, A>, D, T>
-  max<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, A>, D, T>
-  min<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, A>, D, T>
+  sum<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, NoInfer<A>>, D, T>
+  mean<const A extends Axes<S> = never>(this: FloatTensor, axes?: A): Res<Reduce<S, NoInfer<A>>, D, T>
+  max<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, NoInfer<A>>, D, T>
+  min<const A extends Axes<S> = never>(axes?: A): Res<Reduce<S, NoInfer<A>>, D, T>
   /** The index of the first largest element along the axis, which is removed. */
   argmax<const A extends Ax<S>>(axis: A): Res<Reduce<S, A>, 'i32', never>
   softmax(this: FloatTensor, axis: Ax<S>): Tensor<S, D, T>
@@ -225,13 +228,14 @@ export interface CreateOptions<D extends DType = DType> {
 export type ShapedFactory = <const S extends Dims, D extends DType = 'f32'>(
   shape: S,
   options?: CreateOptions<D>,
-) => Tensor<[...S], D>
+  // NoInfer: else `const x: Tensor<[2], 'i32'> = zeros([2])` would take the dtype from the annotation, not the options
+) => Tensor<[...S], NoInfer<D>>
 
 /** The type of `tensor`: the shape is that of the literal, the dtype f32, or bool for booleans, unless stated. */
 export type LiteralFactory = <const A extends Nested, D extends DType = DTypeOf<A>>(
   data: Arg<Rect<A>, A>,
   options?: CreateOptions<D>,
-) => Tensor<ShapeOf<A>, D>
+) => Tensor<ShapeOf<A>, NoInfer<D>>
 
 /** The type of functions that make a tensor of a stated shape from a typed array; the dtype is that of the array. */
 export type DataFactory = <const S extends Dims, X extends DataTypes[DType]>(

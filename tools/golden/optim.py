@@ -52,7 +52,7 @@ def names(options):
 
 
 def run(make, options, start, gradients, dtype, falling):
-    parameters = [torch.nn.Parameter(start[name].to(dtype)) for name in SHAPES]
+    parameters = [torch.nn.Parameter(start[name].to(dtype).clone()) for name in SHAPES]
     optimizer = make(parameters, **options)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 / (done + 1)) if falling else None
     after = {}
