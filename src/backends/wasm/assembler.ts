@@ -23,7 +23,18 @@
  * `f.call(g, [p, n])` for a call without result, `g.invoke([p, n])` for its value.
  */
 import { OptionError } from '../../shapes/errors.js'
-import { codeOf, effects, type I32Like, type Like, u32, Value, type ValueOf, type ValueType, valueOf, valueTypeCode } from './instructions.js'
+import {
+  codeOf,
+  effects,
+  type I32Like,
+  type Like,
+  u32,
+  Value,
+  type ValueOf,
+  type ValueType,
+  valueOf,
+  valueTypeCode,
+} from './instructions.js'
 
 export * from './instructions.js'
 
@@ -46,7 +57,12 @@ function local(type: ValueType, index: number): Local {
 
 /** A function that can be called: imported or built here. */
 export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], R extends Result = Result> {
-  constructor(readonly name: string, readonly index: number, readonly parameters: P, readonly result: R) {}
+  constructor(
+    readonly name: string,
+    readonly index: number,
+    readonly parameters: P,
+    readonly result: R,
+  ) {}
 
   /** @internal */
   callCode(args: Arguments<P>): number[] {
@@ -60,7 +76,10 @@ export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], 
   }
 }
 
-export class FunctionBuilder<P extends readonly ValueType[] = readonly ValueType[], R extends Result = Result> extends FunctionRef<P, R> {
+export class FunctionBuilder<
+  P extends readonly ValueType[] = readonly ValueType[],
+  R extends Result = Result,
+> extends FunctionRef<P, R> {
   readonly params: Locals<P>
   readonly #locals: ValueType[] = []
   readonly #body: number[] = []
@@ -98,7 +117,13 @@ export class FunctionBuilder<P extends readonly ValueType[] = readonly ValueType
   }
 
   store(address: I32Like, value: Value, offset = 0): void {
-    this.raw([...codeOf('i32', address), ...value.code, ...effects.store[value.type], ...u32(effects.alignment[value.type]), ...u32(offset)])
+    this.raw([
+      ...codeOf('i32', address),
+      ...value.code,
+      ...effects.store[value.type],
+      ...u32(effects.alignment[value.type]),
+      ...u32(offset),
+    ])
   }
   /** One 32-bit lane. */
   storeLane(address: I32Like, value: Value<'v128'>, lane: number, offset = 0): void {
@@ -150,7 +175,7 @@ export class FunctionBuilder<P extends readonly ValueType[] = readonly ValueType
     this.if(condition, () => this.doWhile(body, condition))
   }
   doWhile(body: () => void, condition: Value<'i32'>): void {
-    this.loop(again => {
+    this.loop((again) => {
       body()
       this.brIf(again, condition)
     })
@@ -227,9 +252,16 @@ export class ModuleBuilder {
   }
 
   /** A function from outside: `{ [module]: { [name]: … } }` when instantiated. */
-  import<const P extends readonly ValueType[], R extends Result = 'none'>(module: string, name: string, parameters: P, result?: R): FunctionRef<P, R> {
+  import<const P extends readonly ValueType[], R extends Result = 'none'>(
+    module: string,
+    name: string,
+    parameters: P,
+    result?: R,
+  ): FunctionRef<P, R> {
     if (this.#functions.length > 0) {
-      throw new OptionError(`import "${name}" came after the first function: imports are numbered first, so import before building.`)
+      throw new OptionError(
+        `import "${name}" came after the first function: imports are numbered first, so import before building.`,
+      )
     }
     const type = this.#type(parameters, result ?? 'none')
     this.#imports.push(join([text(module), text(name), [0x00], u32(type)]))
@@ -256,21 +288,26 @@ export class ModuleBuilder {
   }
 
   build(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(join([
-      [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-      section(1, this.#types),
-      section(2, this.#imports),
-      section(3, this.#functionTypes.map(u32)),
-      section(7, this.#exports),
-      section(10, this.#functions.map(f => f.encode())),
-      section(11, this.#data),
-    ]))
+    return new Uint8Array(
+      join([
+        [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+        section(1, this.#types),
+        section(2, this.#imports),
+        section(3, this.#functionTypes.map(u32)),
+        section(7, this.#exports),
+        section(
+          10,
+          this.#functions.map((f) => f.encode()),
+        ),
+        section(11, this.#data),
+      ]),
+    )
   }
 
   #type(parameters: readonly ValueType[], result: Result): number {
     const results = result === 'none' ? [] : [valueTypeCode[result]]
-    const code = [0x60, ...counted(parameters.map(t => valueTypeCode[t])), ...counted(results)]
-    const known = this.#types.findIndex(t => t.join() === code.join())
+    const code = [0x60, ...counted(parameters.map((t) => valueTypeCode[t])), ...counted(results)]
+    const known = this.#types.findIndex((t) => t.join() === code.join())
     return known >= 0 ? known : this.#types.push(code) - 1
   }
 }

@@ -42,7 +42,11 @@ const keptScratch = 16 << 20
 
 class WasmBuffer implements Buffer {
   freed = false
-  constructor(readonly owner: WasmBackend, readonly address: number, readonly byteLength: number) {}
+  constructor(
+    readonly owner: WasmBackend,
+    readonly address: number,
+    readonly byteLength: number,
+  ) {}
 }
 
 interface Ready extends Prepared {
@@ -146,7 +150,7 @@ export class WasmBackend implements Backend {
 
   compile(plan: Plan, buffers: readonly Buffer[]): Executable {
     this.#checkOpen()
-    const own = buffers.map(buffer => this.#own(buffer))
+    const own = buffers.map((buffer) => this.#own(buffer))
     const memory = this.#memory
     return makeProgram(plan, {
       target: this.#target,
@@ -155,14 +159,14 @@ export class WasmBackend implements Backend {
         return memory.words
       },
       prepare: ({ kernel }) => prepare(kernel, this.#target),
-      address: position => own[position]?.address ?? 0,
-      allocate: byteLength => memory.allocate(byteLength),
-      free: address => memory.free(address),
+      address: (position) => own[position]?.address ?? 0,
+      allocate: (byteLength) => memory.allocate(byteLength),
+      free: (address) => memory.free(address),
       run: (entry, params, nanoseconds) => {
         this.#checkOpen()
         this.#runEntry(entry, params, nanoseconds)
       },
-      forget: entry => {
+      forget: (entry) => {
         this.#instances.delete(entry.module)
         this.#functions[entry.id] = undefined
       },
@@ -209,14 +213,20 @@ export class WasmBackend implements Backend {
   #addresses(ready: Ready, kernel: Kernel, buffers: readonly Buffer[]): number[] {
     const needs = ready.extents
     if (buffers.length < needs.length) {
-      throw new ShapeError(`${kernel.kind} needs ${needs.length} buffers, got ${buffers.length}: bind one for each operand.`, { op: kernel.kind })
+      throw new ShapeError(
+        `${kernel.kind} needs ${needs.length} buffers, got ${buffers.length}: bind one for each operand.`,
+        { op: kernel.kind },
+      )
     }
     const addresses: number[] = []
     for (let i = 0; i < buffers.length; i++) {
       const buffer = buffers[i]
       const need = needs[i] ?? 0
       if (!(buffer instanceof WasmBuffer) || buffer.owner !== this) throw foreign()
-      if (buffer.freed) throw new DeviceError(`${kernel.kind}: buffer ${i} was freed. Keep tensors alive while kernels use them.`, { op: kernel.kind })
+      if (buffer.freed)
+        throw new DeviceError(`${kernel.kind}: buffer ${i} was freed. Keep tensors alive while kernels use them.`, {
+          op: kernel.kind,
+        })
       if (buffer.byteLength < need) {
         throw new ShapeError(
           `${kernel.kind}: operand ${i} reaches byte ${need}, but its buffer has ${buffer.byteLength}. Bind a larger one or correct the layout.`,
@@ -240,7 +250,8 @@ export class WasmBackend implements Backend {
     }
     for (const { word, slot, dtype } of launch.scalars) {
       const value = scalars[slot]
-      if (value === undefined) throw new ShapeError(`the kernel reads scalar ${slot}, got ${scalars.length} scalars: pass them all.`)
+      if (value === undefined)
+        throw new ShapeError(`the kernel reads scalar ${slot}, got ${scalars.length} scalars: pass them all.`)
       words[at + word] = bitsOf(value, dtype)
     }
     this.#runEntry(entry, address, launch.nanoseconds)
@@ -265,7 +276,9 @@ export class WasmBackend implements Backend {
   #instantiate(entry: Entry): KernelFunction {
     let instance = this.#instances.get(entry.module)
     if (!instance) {
-      const kernels = Object.fromEntries((entry.imports ?? []).map(e => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]))
+      const kernels = Object.fromEntries(
+        (entry.imports ?? []).map((e) => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]),
+      )
       instance = new WebAssembly.Instance(entry.module, { env: { memory: this.#memory.wasm }, kernels })
       this.#instances.set(entry.module, instance)
     }
@@ -299,7 +312,9 @@ export class WasmBackend implements Backend {
     this.#checkOpen()
     if (freed) throw new DeviceError('This buffer was freed. Read tensors before releasing them.')
     if (from >= 0 && length >= 0 && from + length <= byteLength) return
-    throw new ShapeError(`bytes ${from} to ${from + length} were asked of a buffer of ${readable(byteLength)}. Stay inside it.`)
+    throw new ShapeError(
+      `bytes ${from} to ${from + length} were asked of a buffer of ${readable(byteLength)}. Stay inside it.`,
+    )
   }
 }
 

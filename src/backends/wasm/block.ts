@@ -6,7 +6,8 @@ import type { Launch, PointerWord, ScalarWord } from './launch.js'
 /** The scalars expressions read, by slot. A slot read as two dtypes takes a word for each. */
 export function scalarsOf(exprs: readonly Expr[]): readonly { readonly slot: number; readonly dtype: DType }[] {
   const found = new Map<string, { slot: number; dtype: DType }>()
-  for (const e of nodes(exprs)) if (e.op === 'scalar') found.set(`${e.value}${e.dtype}`, { slot: e.value, dtype: e.dtype })
+  for (const e of nodes(exprs))
+    if (e.op === 'scalar') found.set(`${e.value}${e.dtype}`, { slot: e.value, dtype: e.dtype })
   return [...found.values()]
 }
 
@@ -16,7 +17,11 @@ export class BlockWriter {
   readonly #pointers: PointerWord[] = []
   readonly #scalars: ScalarWord[]
 
-  constructor(private readonly entry: Generated, header: number, exprs: readonly Expr[]) {
+  constructor(
+    private readonly entry: Generated,
+    header: number,
+    exprs: readonly Expr[],
+  ) {
     const scalars = scalarsOf(exprs)
     this.#scalars = scalars.map((s, i) => ({ ...s, word: header + i }))
     this.#words = [...Array.from({ length: header + scalars.length }, () => 0), ...entry.constants]
@@ -34,7 +39,13 @@ export class BlockWriter {
     this.#pointers.push({ word, operand, bytes: elements * 4 })
   }
   launch(nanoseconds: number): Launch {
-    return { entry: this.entry, block: Int32Array.from(this.#words), pointers: this.#pointers, scalars: this.#scalars, nanoseconds }
+    return {
+      entry: this.entry,
+      block: Int32Array.from(this.#words),
+      pointers: this.#pointers,
+      scalars: this.#scalars,
+      nanoseconds,
+    }
   }
 }
 
@@ -46,7 +57,18 @@ export function elementCost(exprs: readonly Expr[]): number {
 }
 const transcendental = 0.5
 const costs: { readonly [op: string]: number } = {
-  const: 0, scalar: 0, input: 0.06, sqrt: 0.25, div: 0.25,
-  exp: transcendental, expm1: transcendental, log: transcendental, log1p: transcendental, tanh: transcendental,
-  sin: transcendental, cos: transcendental, erf: transcendental, pow: 3 * transcendental,
+  const: 0,
+  scalar: 0,
+  input: 0.06,
+  sqrt: 0.25,
+  div: 0.25,
+  exp: transcendental,
+  expm1: transcendental,
+  log: transcendental,
+  log1p: transcendental,
+  tanh: transcendental,
+  sin: transcendental,
+  cos: transcendental,
+  erf: transcendental,
+  pow: 3 * transcendental,
 }

@@ -11,7 +11,7 @@ export function collapse(space: Space): Space {
   space.shape.forEach((size, axis) => {
     if (size === 1) return
     const last = shape.length - 1
-    const steps = space.strides.map(s => s[axis] ?? 0)
+    const steps = space.strides.map((s) => s[axis] ?? 0)
     if (last >= 0 && steps.every((step, i) => strides[i]?.[last] === step * size)) {
       shape[last] = (shape[last] ?? 1) * size
       strides.forEach((s, i) => s.splice(last, 1, steps[i] ?? 0))

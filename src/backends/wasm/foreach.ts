@@ -18,16 +18,31 @@ const header = 3
 const grain = 16
 
 /** The kernel for these expressions over contiguous (or repeated) operands. */
-function stretchKernel(target: Target, exprs: readonly Expr[], inputs: readonly Slot[], outputs: readonly Slot[]): Generated {
-  const structure = `stretch ${exprs.map(e => e.key).join('|')} ${slotsKey(inputs)} ${slotsKey(outputs)}`
-  return generated(target, structure, kernel => emitStretches(kernel, target, exprs, inputs, outputs))
+function stretchKernel(
+  target: Target,
+  exprs: readonly Expr[],
+  inputs: readonly Slot[],
+  outputs: readonly Slot[],
+): Generated {
+  const structure = `stretch ${exprs.map((e) => e.key).join('|')} ${slotsKey(inputs)} ${slotsKey(outputs)}`
+  return generated(target, structure, (kernel) => emitStretches(kernel, target, exprs, inputs, outputs))
 }
 
 function emitStretches(
-  { module, fn, constants }: KernelBuilder, target: Target, exprs: readonly Expr[], inputs: readonly Slot[], outputs: readonly Slot[],
+  { module, fn, constants }: KernelBuilder,
+  target: Target,
+  exprs: readonly Expr[],
+  inputs: readonly Slot[],
+  outputs: readonly Slot[],
 ): void {
   const [params, thread, threads] = fn.params
-  const lowering = new Lowering(fn, target.mode, exprs, { module, params, scalarWord: header, constants, helpers: new Map() })
+  const lowering = new Lowering(fn, target.mode, exprs, {
+    module,
+    params,
+    scalarWord: header,
+    constants,
+    helpers: new Map(),
+  })
   const total = fn.let(i32.load(params, 8))
   const share = emitShare(fn, total.add(grain - 1).shrU(4), thread, threads)
   const lo = fn.let(share.lo.shl(4))
@@ -39,7 +54,7 @@ function emitStretches(
   const from = fn.local('i32')
   const length = fn.local('i32')
   const count = fn.local('i32')
-  const operands = [...inputs, ...outputs].map(slot => rowOperand(fn, slot))
+  const operands = [...inputs, ...outputs].map((slot) => rowOperand(fn, slot))
   const [ins, outs] = [operands.slice(0, inputs.length), operands.slice(inputs.length)]
   lowering.hoist()
   fn.while(parts.gt(0).and(start.lt(hi)), () => {
@@ -48,7 +63,9 @@ function emitStretches(
     fn.set(count, hi.sub(start))
     fn.set(count, select(count.lt(length), count, length).sub(from))
     fn.if(count.gt(0), () => {
-      operands.forEach((o, i) => fn.set(o.at, o.step === 'same' ? i32.load(row, 4 + 4 * i) : i32.load(row, 4 + 4 * i).add(from.shl(2))))
+      operands.forEach((o, i) =>
+        fn.set(o.at, o.step === 'same' ? i32.load(row, 4 + 4 * i) : i32.load(row, 4 + 4 * i).add(from.shl(2))),
+      )
       emitRow(
         { fn, lowering, inputs: ins, outputs: outs, count, position: from, usesPosition: lowering.readsPosition },
         (results, lanes) => outs.forEach((o, j) => write(fn, o, results[j] ?? [], lanes)),
@@ -60,11 +77,13 @@ function emitStretches(
   })
 }
 
-
-
 /** A launch over stretches whose operands are given by position in the buffer list. */
 export function stretchLaunch(
-  target: Target, exprs: readonly Expr[], inputs: readonly Slot[], outputs: readonly Slot[], parts: readonly Part[],
+  target: Target,
+  exprs: readonly Expr[],
+  inputs: readonly Slot[],
+  outputs: readonly Slot[],
+  parts: readonly Part[],
 ): Launch {
   const entry = stretchKernel(target, exprs, inputs, outputs)
   const block = new BlockWriter(entry, header, exprs)
@@ -85,8 +104,8 @@ export function prepareForeach(kernel: ForeachKernel, target: Target): Prepared 
   const { exprs, inputs, outputs } = kernel
   checkDTypes([...inputs, ...outputs])
   const slots = (dtypes: ForeachKernel['inputs']) => dtypes.map((dtype): Slot => ({ dtype, step: 'unit' }))
-  const present = kernel.parts.filter(p => p.length > 0)
-  const parts = exprs.some(e => e.key.includes('index:')) ? present : mergeParts(present)
+  const present = kernel.parts.filter((p) => p.length > 0)
+  const parts = exprs.some((e) => e.key.includes('index:')) ? present : mergeParts(present)
   const launches = parts.length === 0 ? [] : [stretchLaunch(target, exprs, slots(inputs), slots(outputs), parts)]
   return { launches, scratchBytes: () => 0 }
 }

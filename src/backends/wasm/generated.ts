@@ -29,7 +29,8 @@ const cache = new Map<string, Generated>()
 /** A number no other entry of this process has. */
 export const newEntryId = (): number => nextId++
 
-export const targetKey = ({ mode, shared, maximumPages }: Target): string => `${mode.name}${shared ? 's' : ''}${maximumPages}`
+export const targetKey = ({ mode, shared, maximumPages }: Target): string =>
+  `${mode.name}${shared ? 's' : ''}${maximumPages}`
 
 /** The kernel with this structure, generated on first use in the process: sizes belong to blocks, never to code. */
 export function generated(target: Target, structure: string, build: (kernel: KernelBuilder) => void): Generated {

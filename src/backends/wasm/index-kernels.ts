@@ -6,7 +6,16 @@
  */
 import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
-import { f32x4, type FunctionBuilder, i32, i32x4, type Local, type ModuleBuilder, type V128, v128 } from './assembler.js'
+import {
+  f32x4,
+  type FunctionBuilder,
+  i32,
+  i32x4,
+  type Local,
+  type ModuleBuilder,
+  type V128,
+  v128,
+} from './assembler.js'
 import { type Entry, kernelParameters, type Launch, type Prepared } from './launch.js'
 import { checkDTypes } from './lowering.js'
 import { emitShare } from './rows.js'
@@ -30,7 +39,7 @@ function defineCheck(module: ModuleBuilder): void {
   const size = fn.let(i32.load(params, 8))
   const at = fn.local('i32')
   const sizes = fn.let(i32x4.splat(size))
-  fn.block(suspicious => {
+  fn.block((suspicious) => {
     fn.while(left.ge(4), () => {
       fn.brIf(suspicious, v128.any_true(i32x4.ge_u(v128.load(p), sizes)))
       fn.inc(p, 16)
@@ -53,7 +62,9 @@ function defineCheck(module: ModuleBuilder): void {
 function defineGather(module: ModuleBuilder): void {
   const fn = module.function('gather', kernelParameters, { export: true })
   const [params, thread, threads] = fn.params
-  const [source, index, output, outer, size, inner, count, perOuter] = Array.from({ length: 8 }, (_, i) => fn.let(i32.load(params, 4 * i))) as Words
+  const [source, index, output, outer, size, inner, count, perOuter] = Array.from({ length: 8 }, (_, i) =>
+    fn.let(i32.load(params, 4 * i)),
+  ) as Words
   const { lo, hi } = emitShare(fn, outer.mul(count), thread, threads)
   const bytes = fn.let(inner.shl(2))
   const o = fn.let(lo.divU(count))
@@ -64,24 +75,28 @@ function defineGather(module: ModuleBuilder): void {
   fn.while(lo.lt(hi), () => {
     fn.set(from, i32.load(index.add(c.add(perOuter.mul(o).mul(count)).shl(2))))
     fn.set(from, source.add(o.mul(size).add(from).mul(bytes)))
-    fn.if(inner.ge(64), () => {
-      fn.memoryCopy(to, from, bytes)
-      fn.inc(to, bytes)
-    }, () => {
-      fn.set(left, inner)
-      fn.while(left.ge(4), () => {
-        fn.store(to, v128.load(from))
-        fn.inc(to, 16)
-        fn.inc(from, 16)
-        fn.inc(left, -4)
-      })
-      fn.while(left.gt(0), () => {
-        fn.store(to, i32.load(from))
-        fn.inc(to, 4)
-        fn.inc(from, 4)
-        fn.inc(left, -1)
-      })
-    })
+    fn.if(
+      inner.ge(64),
+      () => {
+        fn.memoryCopy(to, from, bytes)
+        fn.inc(to, bytes)
+      },
+      () => {
+        fn.set(left, inner)
+        fn.while(left.ge(4), () => {
+          fn.store(to, v128.load(from))
+          fn.inc(to, 16)
+          fn.inc(from, 16)
+          fn.inc(left, -4)
+        })
+        fn.while(left.gt(0), () => {
+          fn.store(to, i32.load(from))
+          fn.inc(to, 4)
+          fn.inc(from, 4)
+          fn.inc(left, -1)
+        })
+      },
+    )
     fn.inc(lo, 1)
     fn.inc(c, 1)
     fn.if(c.eq(count), () => {
@@ -97,7 +112,9 @@ type Words = [Word, Word, Word, Word, Word, Word, Word, Word]
 function defineScatterAdd(module: ModuleBuilder, name: string, add: (a: V128, b: V128) => V128): void {
   const fn: FunctionBuilder<typeof kernelParameters, 'none'> = module.function(name, kernelParameters, { export: true })
   const [params, thread, threads] = fn.params
-  const [source, index, output, outer, size, inner, count, perOuter] = Array.from({ length: 8 }, (_, i) => fn.let(i32.load(params, 4 * i))) as Words
+  const [source, index, output, outer, size, inner, count, perOuter] = Array.from({ length: 8 }, (_, i) =>
+    fn.let(i32.load(params, 4 * i)),
+  ) as Words
   const tiles = fn.let(inner.add(tile - 1).divU(tile))
   const { lo, hi } = emitShare(fn, outer.mul(tiles), thread, threads)
   const [o, first, c, row, from, to, left, width] = Array.from({ length: 8 }, () => fn.local('i32')) as Words
@@ -133,7 +150,10 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
   const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
   checkDTypes([source.dtype, index.dtype, output.dtype])
   if (source.dtype !== output.dtype) {
-    throw new DTypeError(`${kind}: source is ${source.dtype}, output ${output.dtype}; they must be the same. Cast one.`, { op: kind })
+    throw new DTypeError(
+      `${kind}: source is ${source.dtype}, output ${output.dtype}; they must be the same. Cast one.`,
+      { op: kind },
+    )
   }
   if (index.dtype !== 'i32' && index.dtype !== 'u32') {
     throw new DTypeError(`${kind}: index must be i32 or u32, got ${index.dtype}; cast it.`, { op: kind })
@@ -166,7 +186,8 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
       if (position < 0) return
       const bits = words[((words[at] ?? 0) >>> 2) + position] ?? 0
       const value = index.dtype === 'u32' ? bits >>> 0 : bits
-      const remedy = size === 0 ? 'the axis has size 0, so no index is valid' : `the axis has size ${size}: use 0 to ${size - 1}`
+      const remedy =
+        size === 0 ? 'the axis has size 0, so no index is valid' : `the axis has size ${size}: use 0 to ${size - 1}`
       throw new ShapeError(`${kind}: index ${value} at position ${position} is out of range; ${remedy}.`, { op: kind })
     },
   }

@@ -7,7 +7,13 @@
 export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
 type Scalar = Exclude<ValueType, 'v128'>
 
-export const valueTypeCode: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b }
+export const valueTypeCode: Readonly<Record<ValueType, number>> = {
+  i32: 0x7f,
+  i64: 0x7e,
+  f32: 0x7d,
+  f64: 0x7c,
+  v128: 0x7b,
+}
 
 /** Unsigned LEB128. */
 export function u32(value: number): number[] {
@@ -38,7 +44,10 @@ const f64Bytes = (value: number) => [...new Uint8Array(new Float64Array([value])
 
 /** Code that leaves one number of type `T` on the stack. Used twice, it is evaluated twice: `FunctionBuilder.let` keeps it. */
 export class Value<T extends ValueType = ValueType> {
-  constructor(readonly type: T, readonly code: readonly number[]) {}
+  constructor(
+    readonly type: T,
+    readonly code: readonly number[],
+  ) {}
 }
 
 /** A Value of an i32, with arithmetic as methods: addresses and counters read like formulas. */
@@ -46,26 +55,66 @@ export class I32 extends Value<'i32'> {
   constructor(code: readonly number[]) {
     super('i32', code)
   }
-  add(b: I32Like): I32 { return b === 0 ? this : i32.add(this, b) }
-  sub(b: I32Like): I32 { return b === 0 ? this : i32.sub(this, b) }
-  mul(b: I32Like): I32 { return b === 1 ? this : i32.mul(this, b) }
-  divU(b: I32Like): I32 { return i32.div_u(this, b) }
-  remU(b: I32Like): I32 { return i32.rem_u(this, b) }
-  and(b: I32Like): I32 { return i32.and(this, b) }
-  or(b: I32Like): I32 { return i32.or(this, b) }
-  xor(b: I32Like): I32 { return i32.xor(this, b) }
-  shl(b: I32Like): I32 { return i32.shl(this, b) }
-  shrU(b: I32Like): I32 { return i32.shr_u(this, b) }
-  shrS(b: I32Like): I32 { return i32.shr_s(this, b) }
-  eqz(): I32 { return i32.eqz(this) }
-  eq(b: I32Like): I32 { return i32.eq(this, b) }
-  ne(b: I32Like): I32 { return i32.ne(this, b) }
-  lt(b: I32Like): I32 { return i32.lt_s(this, b) }
-  le(b: I32Like): I32 { return i32.le_s(this, b) }
-  gt(b: I32Like): I32 { return i32.gt_s(this, b) }
-  ge(b: I32Like): I32 { return i32.ge_s(this, b) }
-  ltU(b: I32Like): I32 { return i32.lt_u(this, b) }
-  geU(b: I32Like): I32 { return i32.ge_u(this, b) }
+  add(b: I32Like): I32 {
+    return b === 0 ? this : i32.add(this, b)
+  }
+  sub(b: I32Like): I32 {
+    return b === 0 ? this : i32.sub(this, b)
+  }
+  mul(b: I32Like): I32 {
+    return b === 1 ? this : i32.mul(this, b)
+  }
+  divU(b: I32Like): I32 {
+    return i32.div_u(this, b)
+  }
+  remU(b: I32Like): I32 {
+    return i32.rem_u(this, b)
+  }
+  and(b: I32Like): I32 {
+    return i32.and(this, b)
+  }
+  or(b: I32Like): I32 {
+    return i32.or(this, b)
+  }
+  xor(b: I32Like): I32 {
+    return i32.xor(this, b)
+  }
+  shl(b: I32Like): I32 {
+    return i32.shl(this, b)
+  }
+  shrU(b: I32Like): I32 {
+    return i32.shr_u(this, b)
+  }
+  shrS(b: I32Like): I32 {
+    return i32.shr_s(this, b)
+  }
+  eqz(): I32 {
+    return i32.eqz(this)
+  }
+  eq(b: I32Like): I32 {
+    return i32.eq(this, b)
+  }
+  ne(b: I32Like): I32 {
+    return i32.ne(this, b)
+  }
+  lt(b: I32Like): I32 {
+    return i32.lt_s(this, b)
+  }
+  le(b: I32Like): I32 {
+    return i32.le_s(this, b)
+  }
+  gt(b: I32Like): I32 {
+    return i32.gt_s(this, b)
+  }
+  ge(b: I32Like): I32 {
+    return i32.ge_s(this, b)
+  }
+  ltU(b: I32Like): I32 {
+    return i32.lt_u(this, b)
+  }
+  geU(b: I32Like): I32 {
+    return i32.ge_u(this, b)
+  }
 }
 
 export type ValueOf<T extends ValueType> = T extends 'i32' ? I32 : Value<T>
@@ -79,10 +128,10 @@ export function valueOf(type: ValueType, code: readonly number[]): Value {
 }
 
 const constants: { readonly [T in Scalar]: (value: number) => number[] } = {
-  i32: value => [0x41, ...signed(BigInt(value | 0))],
-  i64: value => [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))],
-  f32: value => [0x43, ...f32Bytes(value)],
-  f64: value => [0x44, ...f64Bytes(value)],
+  i32: (value) => [0x41, ...signed(BigInt(value | 0))],
+  i64: (value) => [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))],
+  f32: (value) => [0x43, ...f32Bytes(value)],
+  f64: (value) => [0x44, ...f64Bytes(value)],
 }
 
 /** The code of a value, or of the constant a number stands for. */
@@ -95,23 +144,43 @@ const simd = prefixed(0xfd)
 const misc = prefixed(0xfc)
 const atomic = prefixed(0xfe)
 
-const unary = <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
-  (a: Like<A>): ValueOf<R> => valueOf(result, [...codeOf(arg, a), ...op])
-const binary = <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
-  (a: Like<A>, b: Like<A>): ValueOf<R> => valueOf(result, [...codeOf(arg, a), ...codeOf(arg, b), ...op])
-const ternary = (op: number[]) => (a: V128, b: V128, c: V128): V128 => new Value('v128', [...a.code, ...b.code, ...c.code, ...op])
-const shift = (op: number[]) => (a: V128, count: I32Like): V128 => new Value('v128', [...a.code, ...codeOf('i32', count), ...op])
-const extract = <R extends ValueType>(result: R, op: number[]) =>
-  (a: V128, lane: number): ValueOf<R> => valueOf(result, [...a.code, ...op, lane])
-const replace = <A extends Scalar>(arg: A, op: number[]) =>
-  (a: V128, lane: number, x: Value<A> | number): V128 => new Value('v128', [...a.code, ...codeOf(arg, x), ...op, lane])
+const unary =
+  <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
+  (a: Like<A>): ValueOf<R> =>
+    valueOf(result, [...codeOf(arg, a), ...op])
+const binary =
+  <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
+  (a: Like<A>, b: Like<A>): ValueOf<R> =>
+    valueOf(result, [...codeOf(arg, a), ...codeOf(arg, b), ...op])
+const ternary =
+  (op: number[]) =>
+  (a: V128, b: V128, c: V128): V128 =>
+    new Value('v128', [...a.code, ...b.code, ...c.code, ...op])
+const shift =
+  (op: number[]) =>
+  (a: V128, count: I32Like): V128 =>
+    new Value('v128', [...a.code, ...codeOf('i32', count), ...op])
+const extract =
+  <R extends ValueType>(result: R, op: number[]) =>
+  (a: V128, lane: number): ValueOf<R> =>
+    valueOf(result, [...a.code, ...op, lane])
+const replace =
+  <A extends Scalar>(arg: A, op: number[]) =>
+  (a: V128, lane: number, x: Value<A> | number): V128 =>
+    new Value('v128', [...a.code, ...codeOf(arg, x), ...op, lane])
 /** `align` is the base-2 logarithm of the natural alignment. */
-const load = <R extends ValueType>(result: R, op: number[], align: number) =>
-  (address: I32Like, offset = 0): ValueOf<R> => valueOf(result, [...codeOf('i32', address), ...op, ...u32(align), ...u32(offset)])
-const loadLane = (op: number[], align: number) => (address: I32Like, into: V128, lane: number, offset = 0): V128 =>
-  new Value('v128', [...codeOf('i32', address), ...into.code, ...op, ...u32(align), ...u32(offset), lane])
-const rmw = (op: number[]) => (address: I32Like, value: I32Like, offset = 0): I32 =>
-  new I32([...codeOf('i32', address), ...codeOf('i32', value), ...op, ...u32(2), ...u32(offset)])
+const load =
+  <R extends ValueType>(result: R, op: number[], align: number) =>
+  (address: I32Like, offset = 0): ValueOf<R> =>
+    valueOf(result, [...codeOf('i32', address), ...op, ...u32(align), ...u32(offset)])
+const loadLane =
+  (op: number[], align: number) =>
+  (address: I32Like, into: V128, lane: number, offset = 0): V128 =>
+    new Value('v128', [...codeOf('i32', address), ...into.code, ...op, ...u32(align), ...u32(offset), lane])
+const rmw =
+  (op: number[]) =>
+  (address: I32Like, value: I32Like, offset = 0): I32 =>
+    new I32([...codeOf('i32', address), ...codeOf('i32', value), ...op, ...u32(2), ...u32(offset)])
 
 const integer = <T extends 'i32' | 'i64'>(type: T, compare: number, arithmetic: number) => ({
   eqz: unary(type, 'i32', [compare]),
@@ -191,8 +260,12 @@ export const i32 = {
   atomicExchange: rmw(atomic(0x41)),
   atomicCompareExchange: (address: I32Like, expected: I32Like, value: I32Like, offset = 0): I32 =>
     new I32([
-      ...codeOf('i32', address), ...codeOf('i32', expected), ...codeOf('i32', value),
-      ...atomic(0x48), ...u32(2), ...u32(offset),
+      ...codeOf('i32', address),
+      ...codeOf('i32', expected),
+      ...codeOf('i32', value),
+      ...atomic(0x48),
+      ...u32(2),
+      ...u32(offset),
     ]),
   /**
    * 0 woken, 1 the value differed, 2 timed out; the timeout in ns, negative for never. Shared memory only.
@@ -200,8 +273,12 @@ export const i32 = {
    */
   atomicWait: (address: I32Like, expected: I32Like, timeout: Like<'i64'>, offset = 0): I32 =>
     new I32([
-      ...codeOf('i32', address), ...codeOf('i32', expected), ...codeOf('i64', timeout),
-      ...atomic(0x01), ...u32(2), ...u32(offset),
+      ...codeOf('i32', address),
+      ...codeOf('i32', expected),
+      ...codeOf('i64', timeout),
+      ...atomic(0x01),
+      ...u32(2),
+      ...u32(offset),
     ]),
   /** How many waiters were woken. */
   atomicNotify: rmw(atomic(0x00)),
@@ -209,7 +286,8 @@ export const i32 = {
 
 export const i64 = {
   ...integer('i64', 0x50, 0x79),
-  const: (value: number | bigint): Value<'i64'> => new Value('i64', [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))]),
+  const: (value: number | bigint): Value<'i64'> =>
+    new Value('i64', [0x42, ...signed(BigInt.asIntN(64, BigInt(value)))]),
   load: load('i64', [0x29], 3),
   load32_s: load('i64', [0x34], 2),
   load32_u: load('i64', [0x35], 2),
@@ -270,7 +348,8 @@ export const v128 = {
 export const i8x16 = {
   splat: unary('i32', 'v128', simd(0x0f)),
   /** 16 byte positions, 0-15 from `a`, 16-31 from `b`. */
-  shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => new Value('v128', [...a.code, ...b.code, ...simd(0x0d), ...lanes]),
+  shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 =>
+    new Value('v128', [...a.code, ...b.code, ...simd(0x0d), ...lanes]),
   swizzle: v(0x0e),
   eq: v(0x23),
   all_true: unary('v128', 'i32', simd(0x63)),
@@ -280,10 +359,15 @@ export const i8x16 = {
 export const i32x4 = {
   const: (value: number): V128 => bytesConst(fourTimes([...new Uint8Array(new Int32Array([value]).buffer)])),
   /** Four different lanes. */
-  constants: (a: number, b: number, c: number, d: number): V128 => bytesConst([...new Uint8Array(new Int32Array([a, b, c, d]).buffer)]),
+  constants: (a: number, b: number, c: number, d: number): V128 =>
+    bytesConst([...new Uint8Array(new Int32Array([a, b, c, d]).buffer)]),
   /** Whole lanes: positions 0-3 from `a`, 4-7 from `b`. */
   shuffle: (a: V128, b: V128, lanes: readonly [number, number, number, number]): V128 =>
-    i8x16.shuffle(a, b, lanes.flatMap(lane => [0, 1, 2, 3].map(byte => lane * 4 + byte))),
+    i8x16.shuffle(
+      a,
+      b,
+      lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)),
+    ),
   splat: unary('i32', 'v128', simd(0x11)),
   extract_lane: extract('i32', simd(0x1b)),
   replace_lane: replace('i32', simd(0x1c)),
@@ -421,7 +505,9 @@ export function select<T extends ValueType>(condition: I32Like, yes: Value<T>, n
 
 /** Opcodes that leave nothing on the stack, for `FunctionBuilder`. */
 export const effects = {
-  store: { i32: [0x36], i64: [0x37], f32: [0x38], f64: [0x39], v128: simd(0x0b) } as Readonly<Record<ValueType, readonly number[]>>,
+  store: { i32: [0x36], i64: [0x37], f32: [0x38], f64: [0x39], v128: simd(0x0b) } as Readonly<
+    Record<ValueType, readonly number[]>
+  >,
   alignment: { i32: 2, i64: 3, f32: 2, f64: 3, v128: 4 } as Readonly<Record<ValueType, number>>,
   store32_lane: simd(0x5a),
   store64_lane: simd(0x5b),

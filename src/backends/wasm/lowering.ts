@@ -8,7 +8,16 @@
 import { type Expr, nodes } from '../../kernels/expr.js'
 import type { DType } from '../../tensor/dtype.js'
 import { DTypeError } from '../../tensor/errors.js'
-import { f32x4, f64x2, type FunctionBuilder, i32x4, type Local, type ModuleBuilder, type V128, v128 } from './assembler.js'
+import {
+  f32x4,
+  f64x2,
+  type FunctionBuilder,
+  i32x4,
+  type Local,
+  type ModuleBuilder,
+  type V128,
+  v128,
+} from './assembler.js'
 import { scalarsOf } from './block.js'
 import { emitMath } from './math/index.js'
 import type { MathContext, MathOp, Vector } from './math/interface.js'
@@ -32,7 +41,9 @@ export function bitsOf(value: number, dtype: DType): number {
 export function checkDTypes(dtypes: Iterable<DType>): void {
   for (const dtype of dtypes) {
     if (dtype === 'f64') {
-      throw new DTypeError("the wasm device has no f64. Cast to f32, or use the reference device (device('reference')) for f64.")
+      throw new DTypeError(
+        "the wasm device has no f64. Cast to f32, or use the reference device (device('reference')) for f64.",
+      )
     }
   }
 }
@@ -43,7 +54,17 @@ export const lanes = 4
 /** Reads element leaves: input `slot` or the positions, for vector `w` of the group being computed. */
 export type LeafReader = (leaf: Expr, w: number) => V128
 
-const mathOps: ReadonlySet<string> = new Set<MathOp>(['exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tanh', 'erf', 'pow'])
+const mathOps: ReadonlySet<string> = new Set<MathOp>([
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tanh',
+  'erf',
+  'pow',
+])
 
 /** Generates the code of expressions inside one function. */
 export class Lowering implements MathContext {
@@ -78,15 +99,15 @@ export class Lowering implements MathContext {
     this.#helpers = block.helpers
     this.#order = nodes(exprs)
     this.#scalars = scalarsOf(exprs)
-    checkDTypes(this.#order.map(e => e.dtype))
+    checkDTypes(this.#order.map((e) => e.dtype))
     for (const e of this.#order) {
-      if (e.op === 'input' || e.op === 'index' || e.args.some(a => this.#varies.has(a))) this.#varies.add(e)
+      if (e.op === 'input' || e.op === 'index' || e.args.some((a) => this.#varies.has(a))) this.#varies.add(e)
     }
   }
 
   /** Whether an expression asks where its element is. */
   get readsPosition(): boolean {
-    return this.#order.some(e => e.op === 'index')
+    return this.#order.some((e) => e.op === 'index')
   }
 
   /** Four times the f32 nearest to `value`. */
@@ -102,7 +123,8 @@ export class Lowering implements MathContext {
     if (at < 0) at = this.#constants.push(bits) - 1
     return v128.load32_splat(this.block.params, (this.block.scalarWord + this.#scalars.length + at) * 4)
   }
-  readonly mad = (a: V128, b: V128, c: V128): V128 => (this.mode.fma ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c))
+  readonly mad = (a: V128, b: V128, c: V128): V128 =>
+    this.mode.fma ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c)
 
   readonly temp = (): Vector => this.#free.pop() ?? this.fn.local('v128')
   readonly release = (x: Vector): void => {
@@ -121,12 +143,12 @@ export class Lowering implements MathContext {
     for (const e of this.#order) {
       if (this.#varies.has(e) || e.op === 'const') continue
       if (e.op === 'scalar') {
-        const at = this.#scalars.findIndex(s => s.slot === e.value && s.dtype === e.dtype)
+        const at = this.#scalars.findIndex((s) => s.slot === e.value && s.dtype === e.dtype)
         const bits = v128.load32_splat(this.block.params, (this.block.scalarWord + at) * 4)
         this.#invariant.set(e, this.fn.let(fromMemory(bits, e.dtype)))
         continue
       }
-      const [result] = this.#node(e, 1, arg => [this.#shared(arg) ?? i32x4.const(0)])
+      const [result] = this.#node(e, 1, (arg) => [this.#shared(arg) ?? i32x4.const(0)])
       if (result) this.#invariant.set(e, 'index' in result ? result : this.fn.let(result))
     }
   }
@@ -141,7 +163,7 @@ export class Lowering implements MathContext {
       live++
       most = Math.max(most, live + (mathOps.has(e.op) ? 3 : 0))
       for (const a of new Set(e.args)) {
-        const left = (users.get(a) ?? 0) - e.args.filter(b => b === a).length
+        const left = (users.get(a) ?? 0) - e.args.filter((b) => b === a).length
         users.set(a, left)
         if (left === 0 && this.#varies.has(a)) live--
       }
@@ -171,7 +193,10 @@ export class Lowering implements MathContext {
       // Kept in locals: code would be evaluated again at each use, and an argument's local (a cast that changes nothing)
       // goes back to the free list when the argument is dead.
       const borrowed = new Set<V128>(e.args.flatMap(value))
-      values.set(e, made.map(x => (isVector(x) && !borrowed.has(x) ? x : this.#keep(x))))
+      values.set(
+        e,
+        made.map((x) => (isVector(x) && !borrowed.has(x) ? x : this.#keep(x))),
+      )
       for (const a of e.args) used(a)
     }
     return this.exprs.map(value)
@@ -198,7 +223,8 @@ export class Lowering implements MathContext {
 
   #shared(e: Expr): V128 | undefined {
     if (this.#varies.has(e)) return undefined
-    if (e.op === 'const') return e.dtype === 'bool' ? i32x4.const(e.value === 0 ? 0 : -1) : this.#constant(bitsOf(e.value, e.dtype))
+    if (e.op === 'const')
+      return e.dtype === 'bool' ? i32x4.const(e.value === 0 ? 0 : -1) : this.#constant(bitsOf(e.value, e.dtype))
     return this.#invariant.get(e)
   }
 
@@ -206,7 +232,7 @@ export class Lowering implements MathContext {
     const args = e.args.map(value)
     if (mathOps.has(e.op)) {
       if (e.dtype !== 'f32') return refuse(e)
-      const [x = [], y] = args.map(list => list.map(v => (isVector(v) ? v : this.#keep(v))))
+      const [x = [], y] = args.map((list) => list.map((v) => (isVector(v) ? v : this.#keep(v))))
       const results = emitMath(e.op as MathOp, this, x, y)
       for (const r of results) this.#owned.add(r.index)
       // Constants given to pow were put into locals of their own.
@@ -216,7 +242,12 @@ export class Lowering implements MathContext {
       })
       return results
     }
-    return Array.from({ length: width }, (_, w) => this.#operation(e, args.map(list => list[w] ?? i32x4.const(0))))
+    return Array.from({ length: width }, (_, w) =>
+      this.#operation(
+        e,
+        args.map((list) => list[w] ?? i32x4.const(0)),
+      ),
+    )
   }
 
   #operation(e: Expr, args: readonly V128[]): V128 {
@@ -240,7 +271,8 @@ export class Lowering implements MathContext {
         return e.op === 'shl' ? i32x4.shl(a, by) : e.dtype === 'i32' ? i32x4.shr_s(a, by) : i32x4.shr_u(a, by)
       }
       default: {
-        const table: Operations = source === 'f32' ? floatOps : source === 'bool' ? boolOps : source === 'u32' ? unsignedOps : signedOps
+        const table: Operations =
+          source === 'f32' ? floatOps : source === 'bool' ? boolOps : source === 'u32' ? unsignedOps : signedOps
         const emit = table[e.op]
         if (!emit) return refuse(e)
         const right = e.args[1]
@@ -292,7 +324,7 @@ const floatOps: Operations = {
 }
 
 const integerOps: Operations = {
-  neg: a => i32x4.neg(a),
+  neg: (a) => i32x4.neg(a),
   add: i32x4.add,
   sub: i32x4.sub,
   mul: i32x4.mul,
@@ -313,7 +345,12 @@ function divide(a: V128, b: V128, widen: (x: V128) => V128, narrow: (x: V128) =>
 const signedOps: Operations = {
   ...integerOps,
   // Exact in f64. −2³¹ ÷ −1 wraps instead of saturating.
-  div: (a, b) => v128.bitselect(i32x4.neg(a), divide(a, b, f64x2.convert_low_i32x4_s, i32x4.trunc_sat_f64x2_s_zero), i32x4.eq(b, i32x4.const(-1))),
+  div: (a, b) =>
+    v128.bitselect(
+      i32x4.neg(a),
+      divide(a, b, f64x2.convert_low_i32x4_s, i32x4.trunc_sat_f64x2_s_zero),
+      i32x4.eq(b, i32x4.const(-1)),
+    ),
   abs: i32x4.abs,
   max: i32x4.max_s,
   min: i32x4.min_s,
@@ -325,7 +362,7 @@ const signedOps: Operations = {
 const unsignedOps: Operations = {
   ...integerOps,
   div: (a, b) => divide(a, b, f64x2.convert_low_i32x4_u, i32x4.trunc_sat_f64x2_u_zero),
-  abs: a => a,
+  abs: (a) => a,
   max: i32x4.max_u,
   min: i32x4.min_u,
   lt: i32x4.lt_u,

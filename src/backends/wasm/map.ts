@@ -28,7 +28,7 @@ const stridedChunk = 32
 
 export function prepareMap(kernel: MapKernel, target: Target): Prepared {
   const none = { launches: [], scratchBytes: () => 0 }
-  checkDTypes([...kernel.inputs, ...kernel.outputs].map(o => o.dtype))
+  checkDTypes([...kernel.inputs, ...kernel.outputs].map((o) => o.dtype))
   return kernel.shape.includes(0) ? none : { ...none, launches: [mapLaunch(kernel, target)] }
 }
 
@@ -36,34 +36,39 @@ export function prepareMap(kernel: MapKernel, target: Target): Prepared {
 export function mapLaunch(kernel: MapKernel, target: Target, buffers?: readonly number[]): Launch {
   const operands = [...kernel.inputs, ...kernel.outputs]
   const buffer = (i: number) => buffers?.[i] ?? i
-  const { shape, strides } = collapse({ shape: kernel.shape, strides: operands.map(o => o.strides) })
-  const rowStrides = strides.map(s => s.at(-1) ?? 1)
+  const { shape, strides } = collapse({ shape: kernel.shape, strides: operands.map((o) => o.strides) })
+  const rowStrides = strides.map((s) => s.at(-1) ?? 1)
   const slots = operands.map((o, i): Slot => ({ dtype: o.dtype, step: stepOf(rowStrides[i] ?? 0) }))
   const [inputs, outputs] = [slots.slice(0, kernel.inputs.length), slots.slice(kernel.inputs.length)]
-  if (shape.length <= 1 && slots.every(s => s.step !== 'strided')) {
+  if (shape.length <= 1 && slots.every((s) => s.step !== 'strided')) {
     const part = { length: sizeOf(shape), operands: operands.map((o, i) => ({ buffer: buffer(i), offset: o.offset })) }
     return stretchLaunch(target, kernel.exprs, inputs, outputs, [part])
   }
   const outer = shape.length - 1
-  const structure = `rows${outer} ${kernel.exprs.map(e => e.key).join('|')} ${slotsKey(inputs)} ${slotsKey(outputs)}`
-  const entry = generated(target, structure, k => emitMap(k, target, kernel.exprs, inputs, outputs, outer))
+  const structure = `rows${outer} ${kernel.exprs.map((e) => e.key).join('|')} ${slotsKey(inputs)} ${slotsKey(outputs)}`
+  const entry = generated(target, structure, (k) => emitMap(k, target, kernel.exprs, inputs, outputs, outer))
   const block = new BlockWriter(entry, odometerWords(outer, operands.length), kernel.exprs)
   const row = shape.at(-1) ?? 1
   const rows = sizeOf(shape.slice(0, -1))
-  const longest = rows >= 8 && slots.some(s => s.step === 'strided') ? stridedChunk : chunkLength
+  const longest = rows >= 8 && slots.some((s) => s.step === 'strided') ? stridedChunk : chunkLength
   const chunk = row <= 2 * longest ? row : longest
   block.set(0, rows * Math.ceil(row / chunk))
   block.set(1, rows)
   block.set(2, chunk)
   block.set(3, row)
-  fillOdometer(block, shape.slice(0, -1), operands.map((o, i) => ({ operand: o, buffer: buffer(i), strides: strides[i] ?? [] })))
+  fillOdometer(
+    block,
+    shape.slice(0, -1),
+    operands.map((o, i) => ({ operand: o, buffer: buffer(i), strides: strides[i] ?? [] })),
+  )
   return block.launch(sizeOf(shape) * elementCost(kernel.exprs) + rows * 5)
 }
 
 const fixedWords = 4
 const perOperand = (outer: number) => 2 + 2 * outer
 /** Words of a block whose operands are walked by an odometer over `outer` axes. */
-export const odometerWords = (outer: number, operands: number): number => fixedWords + outer + operands * perOperand(outer)
+export const odometerWords = (outer: number, operands: number): number =>
+  fixedWords + outer + operands * perOperand(outer)
 
 interface Placed {
   readonly operand: Operand
@@ -118,8 +123,8 @@ export function emitOdometer(fn: FunctionBuilder, params: Local<'i32'>, outer: n
   }
   return {
     at,
-    stride: i => word(i, 1),
-    seek: row => {
+    stride: (i) => word(i, 1),
+    seek: (row) => {
       at.forEach((p, i) => fn.set(p, word(i, 0)))
       for (let d = outer - 1; d >= 0; d--) {
         const counter = counters[d]
@@ -134,7 +139,11 @@ export function emitOdometer(fn: FunctionBuilder, params: Local<'i32'>, outer: n
 }
 
 function emitMap(
-  { module, fn, constants }: KernelBuilder, target: Target, exprs: readonly Expr[], inputs: readonly Slot[], outputs: readonly Slot[],
+  { module, fn, constants }: KernelBuilder,
+  target: Target,
+  exprs: readonly Expr[],
+  inputs: readonly Slot[],
+  outputs: readonly Slot[],
   outer: number,
 ): void {
   const [params, thread, threads] = fn.params
@@ -142,7 +151,7 @@ function emitMap(
   const scalarWord = odometerWords(outer, slots.length)
   const lowering = new Lowering(fn, target.mode, exprs, { module, params, scalarWord, constants, helpers: new Map() })
   lowering.hoist()
-  const operands = slots.map(slot => rowOperand(fn, slot))
+  const operands = slots.map((slot) => rowOperand(fn, slot))
   const [ins, outs] = [operands.slice(0, inputs.length), operands.slice(inputs.length)]
   const odometer = emitOdometer(fn, params, outer, operands.length)
   const { lo, hi } = emitShare(fn, i32.load(params), thread, threads)
@@ -162,8 +171,10 @@ function emitMap(
       setStride(fn, o, odometer.stride(i))
     })
     fn.set(position, row.mul(length).add(first))
-    emitRow({ fn, lowering, inputs: ins, outputs: outs, count, position, usesPosition: lowering.readsPosition }, (results, lanes) =>
-      outs.forEach((o, j) => write(fn, o, results[j] ?? [], lanes)))
+    emitRow(
+      { fn, lowering, inputs: ins, outputs: outs, count, position, usesPosition: lowering.readsPosition },
+      (results, lanes) => outs.forEach((o, j) => write(fn, o, results[j] ?? [], lanes)),
+    )
     fn.inc(lo, 1)
     fn.inc(row, 1)
     odometer.next()

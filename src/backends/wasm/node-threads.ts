@@ -9,7 +9,17 @@ import type { Entry, KernelFunction } from './launch.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 
 /** Words of the control block, on cache lines of their own. */
-const words = { sequence: 0, entry: 1, params: 2, stop: 3, done: 16, failed: 17, caller: 32, sleepers: 48, ready: 64 } as const
+const words = {
+  sequence: 0,
+  entry: 1,
+  params: 2,
+  stop: 3,
+  done: 16,
+  failed: 17,
+  caller: 32,
+  sleepers: 48,
+  ready: 64,
+} as const
 const spins = 4000
 /** Work in ns that is worth waking sleepers for. */
 const worthWaking = 40_000
@@ -74,7 +84,11 @@ class NodeThreadPool implements ThreadPool {
   #rest = 0
   #nextRest = 16
 
-  constructor(private readonly memory: WebAssembly.Memory, private readonly wanted: number, private readonly control: number) {
+  constructor(
+    private readonly memory: WebAssembly.Memory,
+    private readonly wanted: number,
+    private readonly control: number,
+  ) {
     this.#control = new Int32Array(memory.buffer, control, 128)
   }
 
@@ -96,7 +110,15 @@ class NodeThreadPool implements ThreadPool {
     if (this.#workers.length > 0 || this.#broken) return
     for (let thread = 1; thread < this.wanted; thread++) {
       const { port1, port2 } = new MessageChannel()
-      const workerData = { memory: this.memory, control: this.control, thread, threads: this.wanted, port: port2, words, spins }
+      const workerData = {
+        memory: this.memory,
+        control: this.control,
+        thread,
+        threads: this.wanted,
+        port: port2,
+        words,
+        spins,
+      }
       // Without the program's own flags: --input-type=module would make the text a module.
       const worker = new Worker(workerSource, { eval: true, workerData, transferList: [port2], execArgv: [] })
       const lost = () => {
@@ -114,7 +136,11 @@ class NodeThreadPool implements ThreadPool {
 
   ready(milliseconds: number): boolean {
     const end = performance.now() + milliseconds
-    for (let left = milliseconds; left > 0 && this.threads < this.wanted && !this.#broken; left = end - performance.now()) {
+    for (
+      let left = milliseconds;
+      left > 0 && this.threads < this.wanted && !this.#broken;
+      left = end - performance.now()
+    ) {
       const now = Atomics.load(this.#control, words.ready)
       if (now < this.wanted - 1) Atomics.wait(this.#control, words.ready, now, left)
     }
@@ -136,7 +162,9 @@ class NodeThreadPool implements ThreadPool {
     }
     if (Atomics.load(c, words.failed) === 0) return
     this.#giveUp()
-    throw new DeviceError('A kernel failed on a worker thread. What it wrote is incomplete; later kernels use one thread.')
+    throw new DeviceError(
+      'A kernel failed on a worker thread. What it wrote is incomplete; later kernels use one thread.',
+    )
   }
 
   /** Until all workers are done with the job that began at `before`. */
@@ -194,9 +222,10 @@ class NodeThreadPool implements ThreadPool {
     Atomics.add(this.#control, words.sequence, 1)
     Atomics.notify(this.#control, words.sequence)
     for (const port of this.#ports) port.close()
-    await Promise.all(this.#workers.map(worker => worker.terminate()))
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 }
 
 /** Threads of Node for the wasm backend. */
-export const nodeThreadPool: ThreadPoolFactory = (memory, threads, control) => new NodeThreadPool(memory, threads, control)
+export const nodeThreadPool: ThreadPoolFactory = (memory, threads, control) =>
+  new NodeThreadPool(memory, threads, control)

@@ -21,7 +21,7 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
       return prepareMatmul(kernel, target)
     case 'gather':
     case 'scatterAdd':
-      return prepareIndexKernel(kernel, name => kernelEntry(target, name))
+      return prepareIndexKernel(kernel, (name) => kernelEntry(target, name))
   }
 }
 
@@ -29,7 +29,7 @@ function prepareMatmul(kernel: MatmulKernel, target: Target): Prepared {
   const { block, pointers, nanoseconds, workBytes } = planMatmul(kernel, target.mode)
   const launch = { entry: kernelEntry(target, matmulEntry), block, pointers, scalars: [], nanoseconds }
   const nothing = kernel.m === 0 || kernel.n === 0 || kernel.batch.includes(0)
-  return { launches: nothing ? [] : [launch], scratchBytes: threads => threads * workBytes }
+  return { launches: nothing ? [] : [launch], scratchBytes: (threads) => threads * workBytes }
 }
 
 const operandKey = ({ dtype, strides, offset }: Operand): string => `${dtype}${strides.join()}+${offset}`
@@ -38,7 +38,7 @@ const operandKey = ({ dtype, strides, offset }: Operand): string => `${dtype}${s
 export function kernelKey(kernel: Kernel): string {
   switch (kernel.kind) {
     case 'map':
-      return `m${kernel.shape.join()}|${kernel.inputs.map(operandKey).join()}|${kernel.outputs.map(operandKey).join()}|${kernel.exprs.map(e => e.key).join('|')}`
+      return `m${kernel.shape.join()}|${kernel.inputs.map(operandKey).join()}|${kernel.outputs.map(operandKey).join()}|${kernel.exprs.map((e) => e.key).join('|')}`
     case 'reduce':
       return `r${kernel.combine}${kernel.shape.join()}|${kernel.axes.join()}|${kernel.inputs.map(operandKey).join()}|${operandKey(kernel.output)}|${kernel.expr.key}`
     case 'matmul': {
@@ -51,8 +51,8 @@ export function kernelKey(kernel: Kernel): string {
       return `${kind}${outer},${size},${inner},${count}${perOuter}|${operandKey(source)}|${operandKey(index)}|${operandKey(output)}`
     }
     case 'foreach': {
-      const parts = kernel.parts.map(p => `${p.length}:${p.operands.map(o => `${o.buffer}+${o.offset}`).join()}`)
-      return `f${kernel.inputs.join()}|${kernel.outputs.join()}|${parts.join()}|${kernel.exprs.map(e => e.key).join('|')}`
+      const parts = kernel.parts.map((p) => `${p.length}:${p.operands.map((o) => `${o.buffer}+${o.offset}`).join()}`)
+      return `f${kernel.inputs.join()}|${kernel.outputs.join()}|${parts.join()}|${kernel.exprs.map((e) => e.key).join('|')}`
     }
   }
 }
@@ -60,14 +60,16 @@ export function kernelKey(kernel: Kernel): string {
 /** Bytes each buffer of the list must have at least. */
 export function extents(kernel: Kernel): readonly number[] {
   const strided = (shape: readonly number[], { strides, offset }: Operand) =>
-    shape.includes(0) ? 0 : 4 * (1 + shape.reduce((last, size, axis) => last + Math.max(0, (size - 1) * (strides[axis] ?? 0)), offset))
+    shape.includes(0)
+      ? 0
+      : 4 * (1 + shape.reduce((last, size, axis) => last + Math.max(0, (size - 1) * (strides[axis] ?? 0)), offset))
   const flat = (length: number, { offset }: Operand) => (length === 0 ? 0 : 4 * (offset + length))
   switch (kernel.kind) {
     case 'map':
-      return [...kernel.inputs, ...kernel.outputs].map(o => strided(kernel.shape, o))
+      return [...kernel.inputs, ...kernel.outputs].map((o) => strided(kernel.shape, o))
     case 'reduce': {
       const kept = kernel.shape.filter((_, axis) => !kernel.axes.includes(axis))
-      return [...kernel.inputs.map(o => strided(kernel.shape, o)), strided(kept, kernel.output)]
+      return [...kernel.inputs.map((o) => strided(kernel.shape, o)), strided(kept, kernel.output)]
     }
     case 'matmul': {
       const { batch, m, n, k, a, b, output } = kernel
@@ -85,7 +87,7 @@ export function extents(kernel: Kernel): readonly number[] {
       for (const { length, operands } of kernel.parts) {
         for (const { buffer, offset } of operands) needs[buffer] = Math.max(needs[buffer] ?? 0, 4 * (offset + length))
       }
-      return Array.from(needs, bytes => bytes ?? 0)
+      return Array.from(needs, (bytes) => bytes ?? 0)
     }
   }
 }

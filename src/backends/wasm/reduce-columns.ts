@@ -14,7 +14,19 @@ import { lanes, Lowering } from './lowering.js'
 import { emitOdometer, fillOdometer, odometerWords } from './map.js'
 import { combined, identity, improve, isArg, newBest, type ReduceOp, resetBest, resultDType } from './reduce-op.js'
 import type { Pass } from './reduce.js'
-import { emitGroups, emitShare, leafReader, type Row, type RowOperand, rowOperand, setStride, type Slot, slotsKey, stepOf, write } from './rows.js'
+import {
+  emitGroups,
+  emitShare,
+  leafReader,
+  type Row,
+  type RowOperand,
+  rowOperand,
+  setStride,
+  type Slot,
+  slotsKey,
+  stepOf,
+  write,
+} from './rows.js'
 
 /** Columns of a unit: what threads share. */
 const tile = 64
@@ -25,9 +37,11 @@ export function columnsLaunch(pass: Pass, target: Target): Launch {
   const { op, expr, outer, reduced, columns } = pass
   const operands = [...pass.inputs, pass.output]
   const axis = outer.length
-  const slots = operands.map(({ dtype, strides }): Slot => ({ dtype, step: columns === 1 ? 'unit' : stepOf(strides[axis + 1] ?? 0) }))
+  const slots = operands.map(
+    ({ dtype, strides }): Slot => ({ dtype, step: columns === 1 ? 'unit' : stepOf(strides[axis + 1] ?? 0) }),
+  )
   const structure = `reduceColumns${axis} ${op.combine} ${expr.key} ${slotsKey(slots)}`
-  const entry = generated(target, structure, k => emitColumns(k, target, op, expr, slots, axis))
+  const entry = generated(target, structure, (k) => emitColumns(k, target, op, expr, slots, axis))
   const words = odometerWords(axis, operands.length)
   const block = new BlockWriter(entry, words + 3 + operands.length, [expr])
   const blocks = Math.ceil(reduced / pass.block)
@@ -37,9 +51,15 @@ export function columnsLaunch(pass: Pass, target: Target): Launch {
   block.set(1, tiles)
   block.set(2, tile)
   block.set(3, columns)
-  fillOdometer(block, outer, operands.map(o => ({
-    operand: o, buffer: o.buffer, strides: [...o.strides.slice(0, axis), o.strides[axis + 1] ?? 0],
-  })))
+  fillOdometer(
+    block,
+    outer,
+    operands.map((o) => ({
+      operand: o,
+      buffer: o.buffer,
+      strides: [...o.strides.slice(0, axis), o.strides[axis + 1] ?? 0],
+    })),
+  )
   block.set(words, reduced)
   block.set(words + 1, pass.block)
   block.set(words + 2, blocks)
@@ -48,14 +68,19 @@ export function columnsLaunch(pass: Pass, target: Target): Launch {
 }
 
 function emitColumns(
-  { module, fn, constants }: KernelBuilder, target: Target, op: ReduceOp, expr: Expr, slots: readonly Slot[], outer: number,
+  { module, fn, constants }: KernelBuilder,
+  target: Target,
+  op: ReduceOp,
+  expr: Expr,
+  slots: readonly Slot[],
+  outer: number,
 ): void {
   const [params, thread, threads] = fn.params
   const words = odometerWords(outer, slots.length)
   const scalarWord = words + 3 + slots.length
   const lowering = new Lowering(fn, target.mode, [expr], { module, params, scalarWord, constants, helpers: new Map() })
   lowering.hoist()
-  const operands = slots.map(slot => rowOperand(fn, slot))
+  const operands = slots.map((slot) => rowOperand(fn, slot))
   const inputs = operands.slice(0, -1)
   const output = operands.at(-1) ?? rowOperand(fn, { dtype: op.dtype, step: 'unit' })
   const odometer = emitOdometer(fn, params, outer, slots.length)
@@ -105,10 +130,15 @@ function emitColumns(
 
 /** Groups of columns side by side, each walking down all rows. */
 function emitColumnGroups(
-  row: Row, op: ReduceOp, output: RowOperand, rows: Local<'i32'>, columns: Local<'i32'>, rowStep: (i: number) => ReturnType<typeof i32.load>,
+  row: Row,
+  op: ReduceOp,
+  output: RowOperand,
+  rows: Local<'i32'>,
+  columns: Local<'i32'>,
+  rowStep: (i: number) => ReturnType<typeof i32.load>,
 ): void {
   const { fn, lowering } = row
-  const walking = row.inputs.map(o => ({ ...o, at: fn.local('i32') }))
+  const walking = row.inputs.map((o) => ({ ...o, at: fn.local('i32') }))
   const strides = row.inputs.map((_, i) => fn.let(rowStep(i)))
   const segmented = op.combine === 'sum'
   const left = fn.local('i32')
@@ -129,20 +159,21 @@ function emitColumnGroups(
     const outcome = segmented ? totals.slice(0, group) : mine
     for (const s of outcome) fn.set(s, identity(op))
     for (const b of best.slice(0, group)) resetBest(fn, b, i32x4.const(0))
-    const walk = (steps: Local<'i32'>) => fn.while(steps.gt(0), () => {
-      const [values = []] = lowering.evaluate(group, leaf)
-      values.forEach((x, w) => {
-        const sum = sums[w]
-        const extreme = best[w]
-        if (extreme) improve(fn, op, extreme, x, i32x4.splat(at))
-        else if (sum) fn.set(sum, combined(op, sum, x))
+    const walk = (steps: Local<'i32'>) =>
+      fn.while(steps.gt(0), () => {
+        const [values = []] = lowering.evaluate(group, leaf)
+        values.forEach((x, w) => {
+          const sum = sums[w]
+          const extreme = best[w]
+          if (extreme) improve(fn, op, extreme, x, i32x4.splat(at))
+          else if (sum) fn.set(sum, combined(op, sum, x))
+        })
+        lowering.done(values)
+        walking.forEach((o, i) => fn.inc(o.at, strides[i] ?? 0))
+        if (row.usesPosition) fn.inc(position, columns)
+        if (isArg(op)) fn.inc(at, 1)
+        fn.inc(steps, -1)
       })
-      lowering.done(values)
-      walking.forEach((o, i) => fn.inc(o.at, strides[i] ?? 0))
-      if (row.usesPosition) fn.inc(position, columns)
-      if (isArg(op)) fn.inc(at, 1)
-      fn.inc(steps, -1)
-    })
     if (!segmented) walk(left)
     else {
       fn.while(left.gt(0), () => {
@@ -153,9 +184,14 @@ function emitColumnGroups(
         fn.inc(left, -segment)
       })
     }
-    const results: readonly V128[] = isArg(op) ? best.slice(0, group).map(b => b.at) : outcome
+    const results: readonly V128[] = isArg(op) ? best.slice(0, group).map((b) => b.at) : outcome
     const target = { ...output, dtype: resultDType(op) }
     if (!count) write(fn, target, results, undefined)
-    else fn.if(count.ge(lanes), () => write(fn, target, results, undefined), () => write(fn, target, results, count))
+    else
+      fn.if(
+        count.ge(lanes),
+        () => write(fn, target, results, undefined),
+        () => write(fn, target, results, count),
+      )
   })
 }

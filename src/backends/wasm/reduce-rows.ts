@@ -15,10 +15,31 @@ import { type Launch, scratch } from './launch.js'
 import { type LeafReader, Lowering, toMemory } from './lowering.js'
 import { emitOdometer, fillOdometer, odometerWords } from './map.js'
 import {
-  acrossLanes, combined, firstOf, identity, improve, isArg, lanesBelow, newBest, type ReduceOp, resetBest, resultDType,
+  acrossLanes,
+  combined,
+  firstOf,
+  identity,
+  improve,
+  isArg,
+  lanesBelow,
+  newBest,
+  type ReduceOp,
+  resetBest,
+  resultDType,
 } from './reduce-op.js'
 import type { Pass } from './reduce.js'
-import { emitGroups, emitShare, leafReader, readRepeated, type Row, rowOperand, setStride, type Slot, slotsKey, stepOf } from './rows.js'
+import {
+  emitGroups,
+  emitShare,
+  leafReader,
+  readRepeated,
+  type Row,
+  rowOperand,
+  setStride,
+  type Slot,
+  slotsKey,
+  stepOf,
+} from './rows.js'
 
 /** Scratch bytes of each thread. */
 export const rowScratch = 64
@@ -30,7 +51,7 @@ export function rowsLaunch(pass: Pass, target: Target, scratchOffset: number): L
   const { op, expr, outer, reduced, block: chunk } = pass
   const inputs = pass.inputs.map(({ dtype, strides }): Slot => ({ dtype, step: stepOf(strides[outer.length] ?? 0) }))
   const structure = `reduceRows${outer.length} ${op.combine} ${expr.key} ${slotsKey(inputs)}`
-  const entry = generated(target, structure, k => emitRows(k, target, op, expr, inputs, outer.length))
+  const entry = generated(target, structure, (k) => emitRows(k, target, op, expr, inputs, outer.length))
   const operands = [...pass.inputs, pass.output]
   const words = odometerWords(outer.length, operands.length)
   const block = new BlockWriter(entry, words + 1, [expr])
@@ -40,19 +61,34 @@ export function rowsLaunch(pass: Pass, target: Target, scratchOffset: number): L
   block.set(1, chunks)
   block.set(2, chunk)
   block.set(3, reduced)
-  fillOdometer(block, outer, operands.map(o => ({ operand: o, buffer: o.buffer, strides: o.strides })))
+  fillOdometer(
+    block,
+    outer,
+    operands.map((o) => ({ operand: o, buffer: o.buffer, strides: o.strides })),
+  )
   block.pointer(words, scratch, scratchOffset)
   return block.launch(rows * reduced * elementCost([expr]) + rows * chunks * 5)
 }
 
 function emitRows(
-  { module, fn, constants }: KernelBuilder, target: Target, op: ReduceOp, expr: Expr, slots: readonly Slot[], outer: number,
+  { module, fn, constants }: KernelBuilder,
+  target: Target,
+  op: ReduceOp,
+  expr: Expr,
+  slots: readonly Slot[],
+  outer: number,
 ): void {
   const [params, thread, threads] = fn.params
   const words = odometerWords(outer, slots.length + 1)
-  const lowering = new Lowering(fn, target.mode, [expr], { module, params, scalarWord: words + 1, constants, helpers: new Map() })
+  const lowering = new Lowering(fn, target.mode, [expr], {
+    module,
+    params,
+    scalarWord: words + 1,
+    constants,
+    helpers: new Map(),
+  })
   lowering.hoist()
-  const inputs = slots.map(slot => rowOperand(fn, slot))
+  const inputs = slots.map((slot) => rowOperand(fn, slot))
   const odometer = emitOdometer(fn, params, outer, slots.length + 1)
   const { lo, hi } = emitShare(fn, i32.load(params), thread, threads)
   const chunks = fn.let(i32.load(params, 4))
@@ -66,7 +102,15 @@ function emitRows(
   const count = fn.local('i32')
   const position = fn.local('i32')
   const output = odometer.at[slots.length] ?? first
-  const row: Row = { fn, lowering, inputs, outputs: [], count, position, usesPosition: lowering.readsPosition || isArg(op) }
+  const row: Row = {
+    fn,
+    lowering,
+    inputs,
+    outputs: [],
+    count,
+    position,
+    usesPosition: lowering.readsPosition || isArg(op),
+  }
   const reduce = isArg(op) ? argRow(row, op, rowStart) : foldRow(row, op, target, own)
   odometer.seek(unit)
   fn.while(lo.lt(hi), () => {
@@ -151,7 +195,10 @@ function argRow(row: Row, op: ReduceOp, rowStart: Local<'i32'>): () => Local<'v1
     emitGroups(row, lowering.width, (width, count) => {
       const [values = []] = lowering.evaluate(width, leaf)
       values.forEach((x, w) => {
-        const at = i32x4.add(i32x4.splat(position.sub(rowStart)), i32x4.constants(w * 4, w * 4 + 1, w * 4 + 2, w * 4 + 3))
+        const at = i32x4.add(
+          i32x4.splat(position.sub(rowStart)),
+          i32x4.constants(w * 4, w * 4 + 1, w * 4 + 2, w * 4 + 3),
+        )
         improve(fn, op, best, x, at, count && lanesBelow(count))
       })
       lowering.done(values)

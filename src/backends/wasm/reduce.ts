@@ -49,21 +49,33 @@ export function prepareReduce(kernel: ReduceKernel, target: Target): Prepared {
   const output: Placed = { ...kernel.output, buffer: kernel.inputs.length }
   const plan = new Plan(target)
   if (shape.includes(0)) plan.fill(kept, output, empty(kernel))
-  else plan.reduce({ combine, dtype: expr.dtype }, expr, kernel.inputs.map((o, buffer) => ({ ...o, buffer })), shape, axes, output)
+  else
+    plan.reduce(
+      { combine, dtype: expr.dtype },
+      expr,
+      kernel.inputs.map((o, buffer) => ({ ...o, buffer })),
+      shape,
+      axes,
+      output,
+    )
   return { launches: plan.launches, scratchBytes: () => plan.scratchElements * 4 }
 }
 
 function check({ shape, axes, combine, inputs, output, expr }: ReduceKernel): void {
-  checkDTypes([...inputs.map(o => o.dtype), output.dtype, expr.dtype])
+  checkDTypes([...inputs.map((o) => o.dtype), output.dtype, expr.dtype])
   if (combine === 'sum' && expr.dtype === 'bool') {
     throw new DTypeError('sum is not defined on bool: cast to i32 or f32 first.', { op: 'sum' })
   }
   if (!isArg({ combine, dtype: expr.dtype })) return
   const size = shape[axes[0] ?? -1]
   if (axes.length !== 1 || size === undefined) {
-    throw new ShapeError(`${combine} takes exactly one axis of [${shape}], got [${axes}]. Flatten the tensor to search all of it.`, { op: combine })
+    throw new ShapeError(
+      `${combine} takes exactly one axis of [${shape}], got [${axes}]. Flatten the tensor to search all of it.`,
+      { op: combine },
+    )
   }
-  if (size === 0) throw new ShapeError(`${combine} over axis ${axes[0]} of [${shape}] has nothing to choose from.`, { op: combine })
+  if (size === 0)
+    throw new ShapeError(`${combine} over axis ${axes[0]} of [${shape}] has nothing to choose from.`, { op: combine })
 }
 
 /** The result of combining nothing: the value that loses against every other. */
@@ -71,7 +83,13 @@ function empty({ combine, expr: { dtype } }: ReduceKernel): number {
   return combine === 'sum' ? 0 : (combine === 'max' ? lowest : highest)[dtype]
 }
 const lowest: Readonly<Record<DType, number>> = { f64: -Infinity, f32: -Infinity, i32: -(2 ** 31), u32: 0, bool: 0 }
-const highest: Readonly<Record<DType, number>> = { f64: Infinity, f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, bool: 1 }
+const highest: Readonly<Record<DType, number>> = {
+  f64: Infinity,
+  f32: Infinity,
+  i32: 2 ** 31 - 1,
+  u32: 2 ** 32 - 1,
+  bool: 1,
+}
 
 class Plan {
   readonly launches: Launch[] = []
@@ -84,22 +102,36 @@ class Plan {
     this.#map(shape, constant(value, output.dtype), [], output)
   }
 
-  reduce(op: ReduceOp, expr: Expr, inputs: readonly Placed[], shape: readonly number[], axes: readonly number[], output: Placed): void {
-    const wide = [...shape.keys()].filter(axis => shape[axis] !== 1)
+  reduce(
+    op: ReduceOp,
+    expr: Expr,
+    inputs: readonly Placed[],
+    shape: readonly number[],
+    axes: readonly number[],
+    output: Placed,
+  ): void {
+    const wide = [...shape.keys()].filter((axis) => shape[axis] !== 1)
     const group = lastGroup(wide, axes)
     const [first, last] = [group[0], group.at(-1)]
     const kept = shape.filter((_, axis) => !axes.includes(axis))
     if (first === undefined || last === undefined) {
-      return isArg(op) ? this.fill(kept, output, 0) : this.#map(kept, expr, inputs.map(o => without(o, axes)), output)
+      return isArg(op)
+        ? this.fill(kept, output, 0)
+        : this.#map(
+            kept,
+            expr,
+            inputs.map((o) => without(o, axes)),
+            output,
+          )
     }
-    const rest = axes.filter(axis => axis < first && shape[axis] !== 1)
+    const rest = axes.filter((axis) => axis < first && shape[axis] !== 1)
     if (rest.length > 0) {
       // Axes of size 1 inside the group go with it.
-      const inner = axes.filter(axis => axis >= first || shape[axis] === 1)
+      const inner = axes.filter((axis) => axis >= first || shape[axis] === 1)
       const left = shape.filter((_, axis) => !inner.includes(axis))
       const partial = this.#temporary(resultDType(op), left)
       this.reduce(op, expr, inputs, shape, inner, partial)
-      const renumbered = rest.map(axis => axis - inner.filter(gone => gone < axis).length)
+      const renumbered = rest.map((axis) => axis - inner.filter((gone) => gone < axis).length)
       return this.reduce(op, input(0, op.dtype), [partial], left, renumbered, output)
     }
     this.#single(op, expr, inputs, shape, axes, first, last, output)
@@ -107,7 +139,13 @@ class Plan {
 
   /** One group of neighbouring reduced axes, from `first` to `last`. */
   #single(
-    op: ReduceOp, expr: Expr, inputs: readonly Placed[], shape: readonly number[], axes: readonly number[], first: number, last: number,
+    op: ReduceOp,
+    expr: Expr,
+    inputs: readonly Placed[],
+    shape: readonly number[],
+    axes: readonly number[],
+    first: number,
+    last: number,
     output: Placed,
   ): void {
     const middle = shape.slice(first, last + 1)
@@ -118,7 +156,7 @@ class Plan {
     const spread = shape.map((_, axis) => (axes.includes(axis) ? 0 : (output.strides[next++] ?? 0)))
     const onStride = (strides: readonly number[], sizes: readonly number[], from: number) =>
       collapse({ shape: sizes, strides: [strides.slice(from, from + sizes.length)] }).shape.length <= 1
-    const regular = inputs.every(o => onStride(o.strides, middle, first) && onStride(o.strides, after, last + 1))
+    const regular = inputs.every((o) => onStride(o.strides, middle, first) && onStride(o.strides, after, last + 1))
     if (!regular) {
       const copy = this.#temporary(expr.dtype, shape)
       this.#map(shape, expr, inputs, copy)
@@ -137,17 +175,33 @@ class Plan {
     const block = isArg(op) ? reduced : columns === 1 ? rowBlock : columnBlock
     const blocks = Math.ceil(reduced / block)
     const partial = blocks > 1 ? this.#temporary(op.dtype, [...before, blocks, columns]) : undefined
-    const outerStrides = [...inputs.map(o => o.strides.slice(0, first)), partial?.strides.slice(0, first) ?? spread.slice(0, first)]
+    const outerStrides = [
+      ...inputs.map((o) => o.strides.slice(0, first)),
+      partial?.strides.slice(0, first) ?? spread.slice(0, first),
+    ]
     const outer = collapse({ shape: before, strides: outerStrides })
-    const placed = inputs.map((o, i): Placed => ({
-      ...o, strides: [...(outer.strides[i] ?? []), along(o.strides, middle, first), along(o.strides, after, last + 1)],
-    }))
+    const placed = inputs.map(
+      (o, i): Placed => ({
+        ...o,
+        strides: [...(outer.strides[i] ?? []), along(o.strides, middle, first), along(o.strides, after, last + 1)],
+      }),
+    )
     const target = partial ?? output
     const pass: Pass = {
-      op, expr, inputs: placed, outer: outer.shape, reduced, columns, block: Math.min(block, reduced),
+      op,
+      expr,
+      inputs: placed,
+      outer: outer.shape,
+      reduced,
+      columns,
+      block: Math.min(block, reduced),
       output: {
         ...target,
-        strides: [...(outer.strides[inputs.length] ?? []), partial ? columns : 0, partial ? 1 : along(spread, after, last + 1)],
+        strides: [
+          ...(outer.strides[inputs.length] ?? []),
+          partial ? columns : 0,
+          partial ? 1 : along(spread, after, last + 1),
+        ],
       },
     }
     this.launches.push(columns === 1 ? rowsLaunch(pass, this.target, 0) : columnsLaunch(pass, this.target))
@@ -159,8 +213,10 @@ class Plan {
   }
 
   #map(shape: readonly number[], expr: Expr, inputs: readonly Placed[], output: Placed): void {
-    const buffers = [...inputs, output].map(o => o.buffer)
-    this.launches.push(mapLaunch({ kind: 'map', shape, inputs, outputs: [output], exprs: [expr] }, this.target, buffers))
+    const buffers = [...inputs, output].map((o) => o.buffer)
+    this.launches.push(
+      mapLaunch({ kind: 'map', shape, inputs, outputs: [output], exprs: [expr] }, this.target, buffers),
+    )
   }
 
   #temporary(dtype: DType, shape: readonly number[]): Placed {
@@ -180,4 +236,7 @@ function lastGroup(wide: readonly number[], axes: readonly number[]): readonly n
   return group
 }
 
-const without = (o: Placed, axes: readonly number[]): Placed => ({ ...o, strides: o.strides.filter((_, axis) => !axes.includes(axis)) })
+const without = (o: Placed, axes: readonly number[]): Placed => ({
+  ...o,
+  strides: o.strides.filter((_, axis) => !axes.includes(axis)),
+})

@@ -18,7 +18,7 @@ export interface Slot {
 }
 
 /** Structure of slots as text, part of the key of generated code. */
-export const slotsKey = (slots: readonly Slot[]): string => slots.map(s => s.dtype + s.step[0] + s.step[1]).join()
+export const slotsKey = (slots: readonly Slot[]): string => slots.map((s) => s.dtype + s.step[0] + s.step[1]).join()
 
 /** What happens to computed vectors: `count` is given for the last one, of which only that many lanes are real. */
 export type Sink = (results: readonly (readonly V128[])[], count: Local<'i32'> | undefined) => void
@@ -31,7 +31,11 @@ export interface RowOperand extends Slot {
 }
 
 export function rowOperand(fn: FunctionBuilder, slot: Slot): RowOperand {
-  return { ...slot, at: fn.local('i32'), offsets: slot.step === 'strided' ? [1, 2, 3, 4].map(() => fn.local('i32')) : [] }
+  return {
+    ...slot,
+    at: fn.local('i32'),
+    offsets: slot.step === 'strided' ? [1, 2, 3, 4].map(() => fn.local('i32')) : [],
+  }
 }
 
 /** Sets the stride of a strided operand, in bytes. Needed before every row. */
@@ -68,11 +72,17 @@ function read(operand: RowOperand, w: number): V128 {
 }
 
 /** Writes vectors to an output, the last one as far as `count` says. */
-export function write(fn: FunctionBuilder, operand: RowOperand, vectors: readonly V128[], count: Local<'i32'> | undefined): void {
+export function write(
+  fn: FunctionBuilder,
+  operand: RowOperand,
+  vectors: readonly V128[],
+  count: Local<'i32'> | undefined,
+): void {
   const { at, step, offsets, dtype } = operand
   const [one, two, three, four] = offsets
   const storeLanes = (from: I32, x: V128) => {
-    const lane = (k: number) => fn.storeLane(from.add(k === 0 ? 0 : step === 'unit' ? k * 4 : (offsets[k - 1] ?? 0)), x, k)
+    const lane = (k: number) =>
+      fn.storeLane(from.add(k === 0 ? 0 : step === 'unit' ? k * 4 : (offsets[k - 1] ?? 0)), x, k)
     lane(0)
     if (!count) for (const k of [1, 2, 3]) lane(k)
     else {
@@ -82,7 +92,7 @@ export function write(fn: FunctionBuilder, operand: RowOperand, vectors: readonl
       })
     }
   }
-  const words = vectors.map(x => toMemory(x, dtype))
+  const words = vectors.map((x) => toMemory(x, dtype))
   if (step === 'unit' && !count) words.forEach((x, w) => fn.store(at, x, w * 16))
   else if (step === 'unit' || (one && two && three && four)) {
     words.forEach((x, w) => {
@@ -93,9 +103,13 @@ export function write(fn: FunctionBuilder, operand: RowOperand, vectors: readonl
 }
 
 /** Reads the leaves of expressions at the operands' places. What does not move along the row can be given as `repeated`. */
-export function leafReader({ inputs, position }: Pick<Row, 'inputs' | 'position'>, repeated: readonly (V128 | undefined)[] = []): LeafReader {
+export function leafReader(
+  { inputs, position }: Pick<Row, 'inputs' | 'position'>,
+  repeated: readonly (V128 | undefined)[] = [],
+): LeafReader {
   return (e, w) => {
-    if (e.op === 'index') return i32x4.add(i32x4.splat(position), i32x4.constants(w * 4, w * 4 + 1, w * 4 + 2, w * 4 + 3))
+    if (e.op === 'index')
+      return i32x4.add(i32x4.splat(position), i32x4.constants(w * 4, w * 4 + 1, w * 4 + 2, w * 4 + 3))
     const operand = inputs[e.value]
     return repeated[e.value] ?? (operand ? fromMemory(read(operand, w), operand.dtype) : i32x4.const(0))
   }
@@ -103,14 +117,18 @@ export function leafReader({ inputs, position }: Pick<Row, 'inputs' | 'position'
 
 /** Operands that stay where they are along the row, read once. */
 export function readRepeated({ fn, inputs }: Pick<Row, 'fn' | 'inputs'>): readonly (V128 | undefined)[] {
-  return inputs.map(o => (o.step === 'same' ? fn.let(fromMemory(v128.load32_splat(o.at), o.dtype)) : undefined))
+  return inputs.map((o) => (o.step === 'same' ? fn.let(fromMemory(v128.load32_splat(o.at), o.dtype)) : undefined))
 }
 
 /**
  * Walks the row in groups of `width` vectors, then in single ones; `body` gets the group's width, and the number of
  * elements left when that may be less than a vector.
  */
-export function emitGroups(row: Row, width: number, body: (width: number, count: Local<'i32'> | undefined) => void): void {
+export function emitGroups(
+  row: Row,
+  width: number,
+  body: (width: number, count: Local<'i32'> | undefined) => void,
+): void {
   const { fn, inputs, count, position, usesPosition } = row
   const advance = (vectors: number) => {
     for (const o of [...inputs, ...row.outputs]) {
@@ -124,7 +142,7 @@ export function emitGroups(row: Row, width: number, body: (width: number, count:
     body(width, undefined)
     advance(width)
   })
-  const strided = inputs.filter(o => o.step === 'strided')
+  const strided = inputs.filter((o) => o.step === 'strided')
   fn.while(count.gt(0), () => {
     // Lanes past the end repeat the first one: a stride could lead out of the memory.
     if (strided.length > 0) {
@@ -147,8 +165,12 @@ export function emitRow(row: Row, sink: Sink): void {
     const results = lowering.evaluate(width, leaf)
     if (!count) sink(results, undefined)
     else {
-      const kept = results.map(list => list.map(x => ('index' in x ? x : fn.let(x))))
-      fn.if(count.ge(lanes), () => sink(kept, undefined), () => sink(kept, count))
+      const kept = results.map((list) => list.map((x) => ('index' in x ? x : fn.let(x))))
+      fn.if(
+        count.ge(lanes),
+        () => sink(kept, undefined),
+        () => sink(kept, count),
+      )
     }
     lowering.done(results.flat())
   })
@@ -156,7 +178,10 @@ export function emitRow(row: Row, sink: Sink): void {
 
 /** The share of `thread`: from `lo` to `hi` of `units`, spread as evenly as possible. */
 export function emitShare(
-  fn: FunctionBuilder, units: I32, thread: Local<'i32'>, threads: Local<'i32'>,
+  fn: FunctionBuilder,
+  units: I32,
+  thread: Local<'i32'>,
+  threads: Local<'i32'>,
 ): { readonly lo: Local<'i32'>; readonly hi: Local<'i32'> } {
   const each = fn.let(units.divU(threads))
   const rest = fn.let(units.remU(threads))

@@ -1,6 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import { call, compileWith } from './assembled.js'
-import { f32, f32x4, f64, f64x2, i32, i32x4, i64, i64x2, i8x16, ModuleBuilder, select, v128, type Value } from '../../../src/backends/wasm/assembler.js'
+import {
+  f32,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  i32x4,
+  i64,
+  i64x2,
+  i8x16,
+  ModuleBuilder,
+  select,
+  v128,
+  type Value,
+} from '../../../src/backends/wasm/assembler.js'
 
 describe('assembler', () => {
   it('writes loops, locals, loads and stores', () => {
@@ -28,8 +42,8 @@ describe('assembler', () => {
     const f = m.function('divisor', ['i32'], { export: true, result: 'i32' })
     const [n] = f.params
     const d = f.let(i32.const(2))
-    f.block(found => {
-      f.loop(again => {
+    f.block((found) => {
+      f.loop((again) => {
         f.if(n.remU(d).eqz(), () => f.br(found))
         f.inc(d, 1)
         f.brIf(again, d.lt(n))
@@ -38,7 +52,7 @@ describe('assembler', () => {
     f.return(d)
     f.unreachable()
     const { exports } = compileWith(m)
-    expect([9, 35, 13].map(n => call(exports, 'divisor', n))).toEqual([3, 5, 13])
+    expect([9, 35, 13].map((n) => call(exports, 'divisor', n))).toEqual([3, 5, 13])
   })
 
   it('counts with for, chooses with if else, calls ahead of definition and imports', () => {
@@ -50,7 +64,11 @@ describe('assembler', () => {
     const sum = main.local('i32')
     const i = main.local('i32')
     main.for(i, 0, n, 1, () => {
-      main.if(i.and(1).eqz(), () => main.inc(sum, i), () => main.inc(sum, outside.invoke([i])))
+      main.if(
+        i.and(1).eqz(),
+        () => main.inc(sum, i),
+        () => main.inc(sum, outside.invoke([i])),
+      )
     })
     main.return(inner.invoke([sum, 5]))
     const [x, y] = inner.params
@@ -68,7 +86,7 @@ describe('assembler', () => {
     m.function('half', [], { export: true, result: 'f32' }).return(f32.const(0.1))
     m.function('tenth', [], { export: true, result: 'f64' }).return(f64.const(0.1))
     const { exports } = compileWith(m)
-    expect(values.map((_, i) => call(exports, `c${i}`))).toEqual(values.map(v => v | 0))
+    expect(values.map((_, i) => call(exports, `c${i}`))).toEqual(values.map((v) => v | 0))
     expect(call(exports, 'big')).toBe(0x123456789abcdef0n)
     expect(call(exports, 'half')).toBe(Math.fround(0.1))
     expect(call(exports, 'tenth')).toBe(0.1)
@@ -192,8 +210,16 @@ describe('assembler', () => {
     ['i64x2.shl', i64x2.extract_lane(i64x2.shl(i64x2.splat(3), 40), 0), 3n << 40n],
     ['i64x2.shr_s', i64x2.extract_lane(i64x2.shr_s(i64x2.splat(-8), 1), 0), -4n],
     ['i64x2.shr_u', i64x2.extract_lane(i64x2.shr_u(i64x2.splat(-8), 60), 0), 15n],
-    ['i64x2.extmul_low_u', i64x2.extract_lane(i64x2.extmul_low_i32x4_u(i(-1, 0, 0, 0), i(2, 0, 0, 0)), 0), 0x1fffffffen],
-    ['i64x2.extmul_high_u', i64x2.extract_lane(i64x2.extmul_high_i32x4_u(i(0, 0, -1, 0), i(0, 0, 2, 0)), 0), 0x1fffffffen],
+    [
+      'i64x2.extmul_low_u',
+      i64x2.extract_lane(i64x2.extmul_low_i32x4_u(i(-1, 0, 0, 0), i(2, 0, 0, 0)), 0),
+      0x1fffffffen,
+    ],
+    [
+      'i64x2.extmul_high_u',
+      i64x2.extract_lane(i64x2.extmul_high_i32x4_u(i(0, 0, -1, 0), i(0, 0, 2, 0)), 0),
+      0x1fffffffen,
+    ],
     ['i64x2.extmul_low_s', i64x2.extract_lane(i64x2.extmul_low_i32x4_s(i(-1, 0, 0, 0), i(2, 0, 0, 0)), 0), -2n],
     ['i64x2.extend_low_u', i64x2.extract_lane(i64x2.extend_low_i32x4_u(i(-1, 0, 0, 0)), 0), 0xffffffffn],
     ['i64x2.extend_high_s', i64x2.extract_lane(i64x2.extend_high_i32x4_s(i(0, 0, -1, 0)), 0), -1n],

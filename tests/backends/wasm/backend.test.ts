@@ -8,7 +8,13 @@ import { DeviceError, DTypeError, OptionError, ShapeError } from '../../../src/t
 import { bufferOf, floatsOf, packed, wordsOf } from './bound.js'
 
 const x = input(0, 'f32')
-const double = (n: number): MapKernel => ({ kind: 'map', shape: [n], inputs: [packed([n])], outputs: [packed([n])], exprs: [x.mul(2)] })
+const double = (n: number): MapKernel => ({
+  kind: 'map',
+  shape: [n],
+  inputs: [packed([n])],
+  outputs: [packed([n])],
+  exprs: [x.mul(2)],
+})
 
 describe('createWasmBackend', () => {
   const backend = createWasmBackend({ threads: 1, maxBytes: 32 << 20 })
@@ -48,10 +54,22 @@ describe('createWasmBackend', () => {
   })
 
   it('has no f64 and says where it is', () => {
-    expect(['f64', 'f32', 'i32', 'u32', 'bool'].map((d) => backend.supports(d as 'f64'))).toEqual([false, true, true, true, true])
+    expect(['f64', 'f32', 'i32', 'u32', 'bool'].map((d) => backend.supports(d as 'f64'))).toEqual([
+      false,
+      true,
+      true,
+      true,
+      true,
+    ])
     const a = backend.allocate(64)
     const operand = packed([4], 'f64')
-    const kernel: MapKernel = { kind: 'map', shape: [4], inputs: [operand], outputs: [operand], exprs: [input(0, 'f64').neg()] }
+    const kernel: MapKernel = {
+      kind: 'map',
+      shape: [4],
+      inputs: [operand],
+      outputs: [operand],
+      exprs: [input(0, 'f64').neg()],
+    }
     expect(() => backend.run(kernel, [a, a], [])).toThrow(DTypeError)
     expect(() => backend.run(kernel, [a, a], [])).toThrow(/reference device/)
     backend.free(a)
@@ -69,8 +87,15 @@ describe('createWasmBackend', () => {
     const output = bufferOf(backend, new Float32Array(9).fill(7))
     const index = bufferOf(backend, Int32Array.of(0, 1, 2, 0, 1, 2, 1, 3, 0))
     const kernel: GatherKernel = {
-      kind: 'gather', outer: 1, size: 3, inner: 1, count: 9, perOuter: false,
-      source: packed([3]), index: packed([9], 'i32'), output: packed([9]),
+      kind: 'gather',
+      outer: 1,
+      size: 3,
+      inner: 1,
+      count: 9,
+      perOuter: false,
+      source: packed([3]),
+      index: packed([9], 'i32'),
+      output: packed([9]),
     }
     expect(() => backend.run(kernel, [source, index, output], [])).toThrow(ShapeError)
     expect(() => backend.run(kernel, [source, index, output], [])).toThrow(/index 3 at position 7.*size 3/)
@@ -94,7 +119,12 @@ describe('createWasmBackend', () => {
   it('rounds scalars to their dtype', () => {
     const a = bufferOf(backend, Int32Array.of(0, 0, 0, 0))
     const zero = packed([1], 'i32')
-    for (const [value, expected] of [[3.9, 3], [-3.9, -3], [2 ** 40, 2 ** 31 - 1], [Number.NaN, 0]] as const) {
+    for (const [value, expected] of [
+      [3.9, 3],
+      [-3.9, -3],
+      [2 ** 40, 2 ** 31 - 1],
+      [Number.NaN, 0],
+    ] as const) {
       backend.run({ kind: 'map', shape: [1], inputs: [], outputs: [zero], exprs: [scalar(0, 'i32')] }, [a], [value])
       expect(wordsOf(backend, a)[0]).toBe(expected)
     }
@@ -126,6 +156,8 @@ it('the browser half computes on one thread with memory that is not shared, and 
   backend.run(double(2), [a, a], [])
   expect([...floatsOf(backend, a)]).toEqual([2, 4])
   await backend.close()
-  const imports = execFileSync('grep', ['-rlE', "from '(node:|#)", 'src/backends/wasm'], { encoding: 'utf8' }).trim().split('\n')
+  const imports = execFileSync('grep', ['-rlE', "from '(node:|#)", 'src/backends/wasm'], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
   expect(imports.map((file) => file.replace(/.*\//, '')).sort()).toEqual(['node-threads.ts', 'node-wide.ts', 'node.ts'])
 })

@@ -18,37 +18,44 @@ describe('DeviceMemory', () => {
   })
 
   it('never overlaps blocks and ends as one free stretch, whatever the order', () => {
-    const actions = fc.array(fc.record({ size: fc.integer({ min: 0, max: 5000 }), free: fc.integer({ min: 0, max: 30 }) }), { maxLength: 300 })
-    fc.assert(fc.property(actions, steps => {
-      const m = memory()
-      const live: { start: number; size: number }[] = []
-      let used = 0
-      for (const { size, free } of steps) {
-        if (free < live.length) {
-          const [gone] = live.splice(free, 1)
-          if (gone) {
-            m.free(gone.start)
-            used -= Math.max(64, Math.ceil(gone.size / 64) * 64)
+    const actions = fc.array(
+      fc.record({ size: fc.integer({ min: 0, max: 5000 }), free: fc.integer({ min: 0, max: 30 }) }),
+      { maxLength: 300 },
+    )
+    fc.assert(
+      fc.property(actions, (steps) => {
+        const m = memory()
+        const live: { start: number; size: number }[] = []
+        let used = 0
+        for (const { size, free } of steps) {
+          if (free < live.length) {
+            const [gone] = live.splice(free, 1)
+            if (gone) {
+              m.free(gone.start)
+              used -= Math.max(64, Math.ceil(gone.size / 64) * 64)
+            }
+          } else {
+            const start = m.allocate(size)
+            expect(start).toBeGreaterThanOrEqual(4096)
+            expect(start + size).toBeLessThan(m.bytes.byteLength)
+            for (const other of live)
+              expect(start + size <= other.start || other.start + other.size <= start).toBe(true)
+            live.push({ start, size })
+            used += Math.max(64, Math.ceil(size / 64) * 64)
           }
-        } else {
-          const start = m.allocate(size)
-          expect(start).toBeGreaterThanOrEqual(4096)
-          expect(start + size).toBeLessThan(m.bytes.byteLength)
-          for (const other of live) expect(start + size <= other.start || other.start + other.size <= start).toBe(true)
-          live.push({ start, size })
-          used += Math.max(64, Math.ceil(size / 64) * 64)
+          expect(m.stats().used).toBe(used)
         }
-        expect(m.stats().used).toBe(used)
-      }
-      for (const { start } of live) m.free(start)
-      expect(m.stats().used).toBe(0)
-      expect(m.layout()).toMatchObject({ holes: 0, top: 4096 })
-    }), { numRuns: 100 })
+        for (const { start } of live) m.free(start)
+        expect(m.stats().used).toBe(0)
+        expect(m.layout()).toMatchObject({ holes: 0, top: 4096 })
+      }),
+      { numRuns: 100 },
+    )
   })
 
   it('does not grow when two batch sizes alternate', () => {
     const m = memory()
-    const step = (batch: number) => [784, 512, 128, 32, 10].map(d => m.allocate(batch * d * 4))
+    const step = (batch: number) => [784, 512, 128, 32, 10].map((d) => m.allocate(batch * d * 4))
     const lasting = [m.allocate(100_000)]
     const run = (batch: number) => {
       const blocks = step(batch)

@@ -20,7 +20,8 @@ describe('chooseMode', () => {
   it('says why a mode is impossible', () => {
     expect(() => chooseMode('512', granted)).toThrow(DeviceError)
     expect(() => chooseMode('512', granted)).toThrow(/"512", expected '256', 'fma' or 'plain'/)
-    if (hasRelaxedSimd()) expect(() => chooseMode('256', () => 'needs Node 24.')).toThrow(/mode '256' needs Node 24\. Use mode 'fma'/)
+    if (hasRelaxedSimd())
+      expect(() => chooseMode('256', () => 'needs Node 24.')).toThrow(/mode '256' needs Node 24\. Use mode 'fma'/)
     else expect(() => chooseMode('fma', granted)).toThrow(/relaxed SIMD/)
   })
 })

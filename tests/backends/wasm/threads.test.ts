@@ -17,7 +17,12 @@ const y = input(1, 'f32')
 const noise = (n: number, seed = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3)
 
 /** The bytes of the last buffer after the kernel, on a fresh device. */
-async function result(kernel: Kernel, inputs: readonly Float32Array[], outputLength: number, threads: number): Promise<Buffer> {
+async function result(
+  kernel: Kernel,
+  inputs: readonly Float32Array[],
+  outputLength: number,
+  threads: number,
+): Promise<Buffer> {
   const backend = createWasmBackend({ threads, mode: 'plain' })
   expect(backend.startThreads()).toBe(threads)
   const buffers = [...inputs.map((values) => bufferOf(backend, values)), backend.allocate(outputLength * 4)]
@@ -37,18 +42,42 @@ const whole = 300_001
 const lerp = x.lerp(y, scalar(0, 'f32'), scalar(1, 'f32'))
 const parts = [70_001, 3, 100_000, 130_000]
 const foreach: ForeachKernel = {
-  kind: 'foreach', inputs: ['f32', 'f32'], outputs: ['f32'], exprs: [lerp.exp()],
-  parts: parts.map((length, i) => ({ length, operands: [0, 1, 2].map((buffer) => ({ buffer, offset: parts.slice(0, i).reduce((a, b) => a + b, 0) })) })),
+  kind: 'foreach',
+  inputs: ['f32', 'f32'],
+  outputs: ['f32'],
+  exprs: [lerp.exp()],
+  parts: parts.map((length, i) => ({
+    length,
+    operands: [0, 1, 2].map((buffer) => ({ buffer, offset: parts.slice(0, i).reduce((a, b) => a + b, 0) })),
+  })),
 }
 const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number])[] = [
-  ['map', { kind: 'map', shape: [whole], inputs: [packed([whole]), packed([whole])], outputs: [packed([whole])], exprs: [lerp] }, [noise(whole), noise(whole, 2)], whole],
+  [
+    'map',
+    {
+      kind: 'map',
+      shape: [whole],
+      inputs: [packed([whole]), packed([whole])],
+      outputs: [packed([whole])],
+      exprs: [lerp],
+    },
+    [noise(whole), noise(whole, 2)],
+    whole,
+  ],
   [
     'map of a transposed view plus a row',
     {
-      kind: 'map', shape: [501, 303], outputs: [packed([501, 303])], exprs: [x.add(y).tanh()],
-      inputs: [{ dtype: 'f32', strides: [1, 501], offset: 0 }, { dtype: 'f32', strides: [0, 1], offset: 0 }],
+      kind: 'map',
+      shape: [501, 303],
+      outputs: [packed([501, 303])],
+      exprs: [x.add(y).tanh()],
+      inputs: [
+        { dtype: 'f32', strides: [1, 501], offset: 0 },
+        { dtype: 'f32', strides: [0, 1], offset: 0 },
+      ],
     },
-    [noise(501 * 303), noise(303)], 501 * 303,
+    [noise(501 * 303), noise(303)],
+    501 * 303,
   ],
   ['foreach', foreach, [noise(whole), noise(whole, 2)], 300_004],
   ['sum of everything', reduce('sum', [whole], [0]), [noise(whole)], 1],
@@ -71,8 +100,15 @@ it('adds rows with equal indices in order on any number of threads', async () =>
   const index = Float32Array.from({ length: 2000 }, (_, i) => (i * 7) % 50)
   const words = new Float32Array(Int32Array.from(index).buffer)
   const kernel: Kernel = {
-    kind: 'scatterAdd', outer: 1, size: 50, inner: 300, count: 2000, perOuter: false,
-    source: packed([2000, 300]), index: packed([2000], 'i32'), output: packed([50, 300]),
+    kind: 'scatterAdd',
+    outer: 1,
+    size: 50,
+    inner: 300,
+    count: 2000,
+    perOuter: false,
+    source: packed([2000, 300]),
+    index: packed([2000], 'i32'),
+    output: packed([50, 300]),
   }
   const run = async (threads: number) => {
     const backend = createWasmBackend({ threads, mode: 'plain' })
@@ -91,7 +127,11 @@ it('adds rows with equal indices in order on any number of threads', async () =>
 /** Long enough that help is always asked for. */
 const length = 3_000_000
 const large: Kernel = {
-  kind: 'map', shape: [length], inputs: [packed([length])], outputs: [packed([length])], exprs: [x.tanh().exp()],
+  kind: 'map',
+  shape: [length],
+  inputs: [packed([length])],
+  outputs: [packed([length])],
+  exprs: [x.tanh().exp()],
 }
 const values = noise(length)
 function runLarge(backend: WasmBackend): Uint8Array {

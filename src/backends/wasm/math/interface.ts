@@ -38,4 +38,9 @@ export interface MathContext {
  * Emits `op` of each vector of `x` (`pow`: of each `x`, `y` pair). The arguments must not be assigned: other nodes
  * may read them. Returns as many locals as it got, from `context.temp()`; the caller releases them.
  */
-export type EmitMath = (op: MathOp, context: MathContext, x: readonly Vector[], y?: readonly Vector[]) => readonly Vector[]
+export type EmitMath = (
+  op: MathOp,
+  context: MathContext,
+  x: readonly Vector[],
+  y?: readonly Vector[],
+) => readonly Vector[]
