@@ -225,7 +225,7 @@ const speed = { plain: 35, fma: 45, '256': 85 } as const
 
 function nanosecondsOf({ m, n, k, b }: Product, tile: Tile, mode: Mode): number {
   const operations = 2 * m * roundUp(n, columnsOf(tile)) * k
-  // Reading B costs as much as some rows of arithmetic, turning it round as much as twice that.
-  const reading = (b.column === 1 ? 0.1 : 0.2) * n * k
+  // Reading B costs time of its own, which shows where a row of it serves few rows; turning it round twice that.
+  const reading = (b.column === 1 ? 0.06 : 0.12) * n * k
   return 60 + operations / speed[mode.name] + reading
 }
