@@ -19,6 +19,7 @@ const show = ({ tensor }: ModelTensor) => `[${tensor.shape.join(', ')}] ${tensor
 export function zipModels(op: string, target: object, source: object): TensorPair[] {
   const targets = tensorsOf(target)
   const sources = new Map(tensorsOf(source).map((entry) => [entry.path, entry]))
+  const owners = new Map([...sources.values()].map((entry) => [entry.tensor.storage, entry]))
   const problems: string[] = []
   const pairs: TensorPair[] = []
   for (const entry of targets) {
@@ -28,7 +29,8 @@ export function zipModels(op: string, target: object, source: object): TensorPai
       problems.push(`source has no ${entry.role} "${entry.path}" ${show(entry)}`)
       continue
     }
-    const problem = difference(entry, other)
+    const owner = owners.get(entry.tensor.storage)
+    const problem = difference(entry, other) ?? (owner && elsewhere(owner))
     if (problem) problems.push(`${entry.role} "${entry.path}" ${problem}`)
     else if (entry.tiedTo === undefined) pairs.push({ path: entry.path, target: entry, source: other })
   }
@@ -37,6 +39,8 @@ export function zipModels(op: string, target: object, source: object): TensorPai
   const count = problems.length === 1 ? 'one difference' : `${problems.length} differences`
   throw new ShapeError(`${op}: target and source must have the same structure; ${count}, nothing was written:\n  ${problems.join('\n  ')}`, { op })
 }
+
+const elsewhere = ({ path }: ModelTensor) => `of target is the memory of "${path}" in source; make the target with clone(source)`
 
 function difference(target: ModelTensor, source: ModelTensor): string | undefined {
   const [t, s] = [target.tensor, source.tensor]
