@@ -81,9 +81,13 @@ export function full<const S extends Dims, D extends DType = 'f32'>(
   shape: S,
   value: number,
   options: CreateOptions<D> = {},
-): Tensor<[...S], D> {
-  checkShape('full', shape)
-  return typed(filled(options.device ?? defaultDevice(), options.dtype ?? 'f32', shape, value))
+): Tensor<[...S], NoInfer<D>> {
+  return typed(constant('full', shape, value, options))
+}
+
+function constant(op: string, shape: Dims, value: number, { dtype = 'f32', device }: CreateOptions): TensorRecord {
+  checkShape(op, shape)
+  return filled(device ?? defaultDevice(), dtype, shape, value)
 }
 
 /**
@@ -93,7 +97,7 @@ export function full<const S extends Dims, D extends DType = 'f32'>(
  * Torch: `torch.zeros(shape)`.
  * @example zeros([2, 3], { dtype: 'i32' })
  */
-export const zeros: ShapedFactory = (shape, options) => full(shape, 0, options)
+export const zeros: ShapedFactory = (shape, options = {}) => typed(constant('zeros', shape, 0, options))
 
 /**
  * A tensor of ones.
@@ -102,7 +106,7 @@ export const zeros: ShapedFactory = (shape, options) => full(shape, 0, options)
  * Torch: `torch.ones(shape)`.
  * @example ones([3]) // [1, 1, 1]
  */
-export const ones: ShapedFactory = (shape, options) => full(shape, 1, options)
+export const ones: ShapedFactory = (shape, options = {}) => typed(constant('ones', shape, 1, options))
 
 /** Zeros of x's shape, dtype and device, on no tape.  Torch: `torch.zeros_like(x)`. @example zerosLike(weight) */
 export function zerosLike<S extends Shape, D extends DType, T extends Tape>(x: Tensor<S, D, T>): Tensor<S, D> {
@@ -135,8 +139,8 @@ export interface RangeOptions<D extends DType = DType> extends CreateOptions<D> 
 export function arange<const N extends number, D extends NumberDType = 'f32'>(
   end: N,
   options?: CreateOptions<D> & { readonly start?: never; readonly step?: never },
-): Tensor<[N], D>
-export function arange<D extends NumberDType = 'f32'>(end: number, options?: RangeOptions<D>): Tensor<[number], D>
+): Tensor<[N], NoInfer<D>>
+export function arange<D extends NumberDType = 'f32'>(end: number, options?: RangeOptions<D>): Tensor<[number], NoInfer<D>>
 export function arange(end: number, { start = 0, step = 1, dtype, device }: RangeOptions = {}): Tensor<[number]> {
   const count = Math.ceil((end - start) / step)
   if (step === 0 || !Number.isSafeInteger(count) || count < 0) {
@@ -159,7 +163,7 @@ export function linspace<const N extends number, D extends FloatDType = 'f32'>(
   end: number,
   count: N,
   { dtype, device }: CreateOptions<D> = {},
-): Tensor<[N], D> {
+): Tensor<[N], NoInfer<D>> {
   checkShape('linspace', [count])
   // From both ends, so that both are exact and the values symmetric.
   const step = (end - start) / Math.max(count - 1, 1)
@@ -178,7 +182,7 @@ export function linspace<const N extends number, D extends FloatDType = 'f32'>(
 export function eye<const N extends number, D extends NumberDType = 'f32'>(
   size: N,
   { dtype, device }: CreateOptions<D> = {},
-): Tensor<[N, N], D> {
+): Tensor<[N, N], NoInfer<D>> {
   checkShape('eye', [size, size])
   const values = new Float32Array(size * size)
   for (let i = 0; i < size; i++) values[i * size + i] = 1
@@ -204,7 +208,7 @@ export interface UniformOptions<D extends FloatDType = FloatDType> extends Creat
 export function uniform<const S extends Dims, D extends FloatDType = 'f32'>(
   shape: S,
   { low = 0, high = 1, ...options }: UniformOptions<D> = {},
-): Tensor<[...S], D> {
+): Tensor<[...S], NoInfer<D>> {
   return typed(random('uniform', uniforms, shape, [low, high - low], options))
 }
 
@@ -227,7 +231,7 @@ export interface NormalOptions<D extends FloatDType = FloatDType> extends Create
 export function normal<const S extends Dims, D extends FloatDType = 'f32'>(
   shape: S,
   { mean = 0, std = 1, ...options }: NormalOptions<D> = {},
-): Tensor<[...S], D> {
+): Tensor<[...S], NoInfer<D>> {
   return typed(random('normal', normals, shape, [mean, std], options))
 }
 

@@ -140,7 +140,7 @@ function requireAlike({ name, dtypes = 'float', condition = false }: OpDefinitio
   for (const other of others) {
     requirePair(name, shaped, other)
     if (other.dtype === dtype) continue
-    throw new DTypeError(`${name}: dtypes ${dtype} and ${other.dtype} differ; convert one with .to('${dtype}').`, { op: name })
+    throw differentDTypes(name, dtype, other.dtype)
   }
   for (const value of values) if (typeof value === 'number') requireFitting(name, value, dtype)
   return dtype
@@ -164,10 +164,17 @@ function requirePair(op: string, a: TensorRecord, b: TensorRecord): void {
   requireDevice(op, a, b)
 }
 
+/** The error for two dtypes where one was expected. */
+export function differentDTypes(op: string, a: DType, b: DType): DTypeError {
+  const wider = isFloat(a) ? a : isFloat(b) ? b : a === 'bool' ? b : a
+  return new DTypeError(`${op}: dtypes ${a} and ${b} differ; convert one with .to('${wider}').`, { op })
+}
+
 /** Both on one device, else `DeviceError`. */
 export function requireDevice(op: string, a: TensorRecord, b: TensorRecord): void {
   if (a.device === b.device) return
-  const message = `${op}: got a ${describe(a)} on ${a.device.name} and a ${describe(b)} on ${b.device.name}; create both on one device.`
+  const there = a.device.name === b.device.name ? `another ${b.device.name} device` : b.device.name
+  const message = `${op}: got a ${describe(a)} on ${a.device.name} and a ${describe(b)} on ${there}; create both on one device.`
   throw new DeviceError(message, { op })
 }
 

@@ -4,6 +4,7 @@ import { defineOp, type NumberDType, type Unary } from '../define.js'
  * Rectifier: `y = max(x, 0)`; NaN stays NaN.
  *
  * Shapes: `x: S → S`.  Gradient: `dx = dy`, 0 where `x ≤ 0`.
+ * Throws: `DTypeError` on bool.
  * Torch: `F.relu(x)`.
  * @example relu(tensor([-1, 2])) // [0, 2]
  */

@@ -4,6 +4,7 @@ import { ShapeError } from '../../shapes/errors.js'
 import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Shape, Tape, Tensor } from '../../tensor/tensor.js'
+import { requireFloat } from '../reduce/reduce.js'
 import { gatherRecord } from './gather.js'
 
 /**
@@ -28,6 +29,7 @@ export function embedding<
 
 /** The run time of `embedding`, for layers, whose types say more. */
 export function embeddingRecord(index: TensorRecord, weight: TensorRecord): TensorRecord {
+  requireFloat('embedding', weight)
   if (weight.rank !== 2) {
     const message = `embedding: the weight is a table [V, E], got shape ${showShape(weight.shape)}; reshape it.`
     throw new ShapeError(message, { op: 'embedding', shapes: [index.shape, weight.shape] })

@@ -36,8 +36,8 @@ export function gatherRecord(op: string, x: TensorRecord, axis: number, index: T
   requireIndex(op, x, index)
   const shape = gatherShape(x.shape, axis, index.shape, op)
   const rows = along(x.shape, normalizeAxis(x.shape, axis, op), index.size)
-  const output = gathered(x, index, rows, shape)
-  return record(op, output, [x, index], [(dy) => typed<Value>(scattered(recordOf(dy), index, rows, x.shape)), undefined])
+  const output = gathered(op, x, index, rows, shape)
+  return record(op, output, [x, index], [(dy) => typed<Value>(scattered(op, recordOf(dy), index, rows, x.shape)), undefined])
 }
 
 const copy = forDType((dtype) => operands(dtype)[0])
@@ -88,10 +88,10 @@ function scatterRecord(x: TensorRecord, axis: number, index: TensorRecord, sourc
   }
   const rows = along(x.shape, normalizeAxis(x.shape, axis), index.size)
   const output = mapTensors(copy(x.dtype), [x])
-  scatterInto(output, source, index, rows)
+  scatterInto('scatterAdd', output, source, index, rows)
   return record('scatterAdd', output, [x, source, index], [
     (dy) => dy,
-    (dy) => typed<Value>(gathered(recordOf(dy), index, rows, source.shape)),
+    (dy) => typed<Value>(gathered('scatterAdd', recordOf(dy), index, rows, source.shape)),
     undefined,
   ])
 }

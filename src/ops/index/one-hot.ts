@@ -20,7 +20,7 @@ export function oneHot<
   C extends number,
   D extends FloatDType = 'f32',
   T extends Tape = never,
->(index: Tensor<S, I, T>, classes: C, options: { readonly dtype?: D } = {}): Tensor<[...S, C], D> {
+>(index: Tensor<S, I, T>, classes: C, options: { readonly dtype?: D } = {}): Tensor<[...S, C], NoInfer<D>> {
   return typed(operation(() => oneHotRecord(recordOf(index), classes, options.dtype ?? 'f32')))
 }
 
@@ -29,5 +29,5 @@ function oneHotRecord(index: TensorRecord, classes: number, dtype: FloatDType): 
   checkShape('oneHot', shape)
   requireIndex('oneHot', index, index)
   const ones = filled(index.device, dtype, index.shape, 1)
-  return scattered(ones, index, perRow(shape, index.rank), shape)
+  return scattered('oneHot', ones, index, perRow(shape, index.rank), shape)
 }

@@ -1,5 +1,6 @@
-import { DTypeError } from '../../shapes/errors.js'
+import { DTypeError, ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
+import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
 import { emptyTensor, type TensorRecord } from '../../tensor/record.js'
 import { requireDevice } from '../define.js'
 import { filled } from '../fill.js'
@@ -34,25 +35,53 @@ export function requireIndex(op: string, x: TensorRecord, index: TensorRecord): 
   throw new DTypeError(`${op}: indices are i32 or u32, got ${index.dtype}; convert with .to('i32').`, { op })
 }
 
+/** The backend finds bad indices; it knows kernels, not the op that the user called. */
+function runFor(op: string, kernel: GatherKernel | ScatterAddKernel, tensors: readonly TensorRecord[]): void {
+  try {
+    tensors[0]?.device.run(kernel, tensors.map((t) => t.storage))
+  } catch (error) {
+    if (!(error instanceof ShapeError) || error.op === op) throw error
+    throw new ShapeError(error.message.replace(`${kernel.kind}:`, `${op}:`), { op, cause: error })
+  }
+}
+
 /** The indexed rows of `source`, as a new tensor of `shape`. On no tape. */
-export function gathered(source: TensorRecord, index: TensorRecord, rows: Rows, shape: readonly number[]): TensorRecord {
+export function gathered(
+  op: string,
+  source: TensorRecord,
+  index: TensorRecord,
+  rows: Rows,
+  shape: readonly number[],
+): TensorRecord {
   const [from, by] = [packed(source), packed(index)]
   const output = emptyTensor(source.device, source.dtype, shape)
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
-  output.device.run({ kind: 'gather', ...rows, ...operands }, [from.storage, by.storage, output.storage])
+  runFor(op, { kind: 'gather', ...rows, ...operands }, [from, by, output])
   return output
 }
 
 /** Adds the rows of `source` to the indexed rows of `output`, which is row-major. */
-export function scatterInto(output: TensorRecord, source: TensorRecord, index: TensorRecord, rows: Rows): void {
+export function scatterInto(
+  op: string,
+  output: TensorRecord,
+  source: TensorRecord,
+  index: TensorRecord,
+  rows: Rows,
+): void {
   const [from, by] = [packed(source), packed(index)]
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
-  output.device.run({ kind: 'scatterAdd', ...rows, ...operands }, [from.storage, by.storage, output.storage])
+  runFor(op, { kind: 'scatterAdd', ...rows, ...operands }, [from, by, output])
 }
 
 /** The adjoint of `gathered`: rows added up where they came from, 0 elsewhere. */
-export function scattered(dy: TensorRecord, index: TensorRecord, rows: Rows, shape: readonly number[]): TensorRecord {
+export function scattered(
+  op: string,
+  dy: TensorRecord,
+  index: TensorRecord,
+  rows: Rows,
+  shape: readonly number[],
+): TensorRecord {
   const output = filled(dy.device, dy.dtype, shape, 0)
-  scatterInto(output, dy, index, rows)
+  scatterInto(op, output, dy, index, rows)
   return output
 }

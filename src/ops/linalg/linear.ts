@@ -45,11 +45,12 @@ function affine(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): Ten
   requireFloats('linear', x, weight)
   const [outFeatures = 0, inFeatures = 0] = weight.shape
   const last = x.shape.at(-1)
-  if (weight.rank !== 2 || last !== inFeatures || (bias && (bias.rank !== 1 || bias.shape[0] !== outFeatures))) {
+  if (weight.rank !== 2 || last !== inFeatures) {
     const remedy = `the last axis of the input must be ${inFeatures}; check the layer before, or flatten or reshape`
     const message = `linear(${inFeatures} -> ${outFeatures}) got last dimension ${last ?? 'none'} in [${x.shape.join(', ')}]; ${remedy}.`
     throw new ShapeError(message, { op: 'linear', shapes: [x.shape, weight.shape] })
   }
+  if (bias) requireBias(x, bias, outFeatures)
   const rows = reshaped(x, [sizeOf(x.shape.slice(0, -1)), inFeatures])
   const product = productOf(rows, matrixTransposed(weight))
   const [a, b] = [input(0, x.dtype), input(1, x.dtype)]
@@ -61,4 +62,11 @@ function affine(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): Ten
     (dy) => typed<Value>(productOf(matrixTransposed(incoming(dy)), rows)),
     (dy) => typed<Value>(reduceTensors('sum', [incoming(dy)], [0])),
   ])
+}
+
+function requireBias(x: TensorRecord, bias: TensorRecord, outFeatures: number): void {
+  requireFloats('linear', x, bias)
+  if (bias.rank === 1 && bias.shape[0] === outFeatures) return
+  const message = `linear: the bias must have shape [${outFeatures}], one element for each row of weight, got [${bias.shape.join(', ')}].`
+  throw new ShapeError(message, { op: 'linear', shapes: [bias.shape] })
 }

@@ -42,7 +42,7 @@ export function crossEntropy<
   R extends Reduction = 'mean',
 >(
   logits: Tensor<[...L, C], D, T>,
-  target: Tensor<NoInfer<L>, IntDType> | Tensor<[...NoInfer<L>, NoInfer<C>], NoInfer<D>, T2>,
+  target: Tensor<NoInfer<L>, IntDType> | Tensor<NoInfer<[...L, C]>, NoInfer<D>, T2>,
   options: CrossEntropyOptions<R> = {},
 ): Tensor<Reduced<L, R>, D, T | T2> {
   return typed(operation(() => crossEntropyRecord(recordOf(logits), recordOf(target), options)))
@@ -116,7 +116,7 @@ function classRows(x: TensorRecord, target: TensorRecord, smoothing: number): Ro
   const size = x.shape[last] ?? 1
   const e = exprs(x.dtype)
   // Before anything else is computed: this checks the class numbers.
-  const chosen = gathered(x, target, each, leading)
+  const chosen = gathered('crossEntropy', x, target, each, leading)
   const lse = logSumExpOver(x, [last])
   const all = (row: TensorRecord) => repeated(row, x.shape, [last])
   const losses = () => {
@@ -126,7 +126,7 @@ function classRows(x: TensorRecord, target: TensorRecord, smoothing: number): Ro
   }
   const dx = (dy: TensorRecord) => {
     const gradient = mapTensors(e.dClasses, [x, all(lse), all(dy)], [smoothing / size])
-    scatterInto(gradient, mapTensors(e.negated, [dy], [1 - smoothing]), target, each)
+    scatterInto('crossEntropy', gradient, mapTensors(e.negated, [dy], [1 - smoothing]), target, each)
     return gradient
   }
   return { losses: losses(), dx }

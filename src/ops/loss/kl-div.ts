@@ -1,13 +1,14 @@
 import type { FloatDType } from '../../shapes/dtype.js'
 import { recordOf, typed } from '../../tensor/record.js'
 import type { Shape, Tape, Tensor } from '../../tensor/tensor.js'
-import { pointwiseLoss, type Reduced, type Reduction } from './pointwise.js'
+import { divisors, pointwiseLoss, type Reduced, type Reduction } from './pointwise.js'
 
 const divergence = pointwiseLoss({
   name: 'klDiv',
   loss: (x, p) => p.eq(0).select(0, p.mul(p.log().sub(x))),
   dx: (_, p) => p.neg(),
   dt: (x, p) => p.eq(0).select(0, p.log().add(1).sub(x)),
+  reductions: { ...divisors, batchmean: ([rows = 1]) => rows },
 })
 
 /**

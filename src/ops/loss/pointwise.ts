@@ -44,14 +44,17 @@ export interface PointwiseDefinition {
   readonly loss: (x: Expr, t: Expr, number: Expr) => Expr
   readonly dx: (x: Expr, t: Expr, number: Expr) => Expr
   readonly dt: (x: Expr, t: Expr, number: Expr) => Expr
+  /** Reductions besides `none`: what the sum over all elements is divided by. */
+  readonly reductions?: Readonly<Record<string, Divisor>>
 }
 
-/** What the sum over all elements is divided by. */
 type Divisor = (shape: readonly number[], size: number) => number
-const divisors: Record<string, Divisor> = { mean: (_, size) => size, sum: () => 1, batchmean: ([rows = 1]) => rows }
+
+/** The usual reductions. */
+export const divisors: Readonly<Record<string, Divisor>> = { mean: (_, size) => size, sum: () => 1 }
 
 /** Makes a loss that is one pass over its operands forward and one per gradient, whatever the reduction. */
-export function pointwiseLoss({ name, loss, dx, dt }: PointwiseDefinition) {
+export function pointwiseLoss({ name, loss, dx, dt, reductions = divisors }: PointwiseDefinition) {
   const exprs = forDType((dtype) => {
     // Scalars: the definition's number, and one over what the sum is divided by.
     const [number, divisor, share] = [scalar(0, dtype), scalar(1, dtype), scalar(1, dtype)]
@@ -69,7 +72,7 @@ export function pointwiseLoss({ name, loss, dx, dt }: PointwiseDefinition) {
       throw new ShapeError(message, { op: name, shapes: [x.shape, t.shape] })
     }
     const all = x.shape.map((_, axis) => axis)
-    const divisor = requireReduction(name, reduction, divisors)?.(x.shape, x.size)
+    const divisor = requireReduction(name, reduction, reductions)?.(x.shape, x.size)
     const { loss, quotient, gradients } = exprs(x.dtype)
     const share = [number, 1 / (divisor ?? 1)]
     return operation(() => {

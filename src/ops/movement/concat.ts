@@ -1,11 +1,10 @@
 import { normalizeAxis } from '../../shapes/axes.js'
 import { type ConcatAll, concatShape } from '../../shapes/concat.js'
-import type { DType } from '../../shapes/dtype.js'
-import { DTypeError, ShapeError } from '../../shapes/errors.js'
+import { ShapeError } from '../../shapes/errors.js'
 import { operation } from '../../tensor/scope.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { AnyTensor, Arg, Res, ShapesOf, TapeOf, Tensor } from '../../tensor/tensor.js'
-import { requireDevice } from '../define.js'
+import { differentDTypes, requireDevice } from '../define.js'
 import { record, type Value } from '../record.js'
 import { copyInto, cutAxis } from './views.js'
 
@@ -20,13 +19,12 @@ import { copyInto, cutAxis } from './views.js'
 export function concat<const Xs extends readonly AnyTensor[], const A extends number>(
   tensors: Arg<ConcatAll<ShapesOf<Xs>, A>, Xs>,
   axis: A,
-): Res<ConcatAll<ShapesOf<Xs>, A>, DTypeIn<Xs>, TapeOf<Xs[number]>> {
+): Res<ConcatAll<ShapesOf<Xs>, A>, DTypeOfTensor<Xs[number]>, TapeOf<Xs[number]>> {
   return typed(concatRecord((tensors as readonly unknown[]).map(recordOf), axis))
 }
 
-/** The dtype of a list of tensors. */
-export type DTypeIn<Xs extends readonly unknown[]> =
-  Xs[number] extends Tensor<infer _S, infer D, infer _T> ? D : DType
+/** The dtype of X, a tensor or a union of tensors. */
+type DTypeOfTensor<X> = X extends Tensor<infer _S, infer D, infer _T> ? D : never
 
 /** The run time of `concat`. */
 export function concatRecord(tensors: readonly TensorRecord[], axis: number): TensorRecord {
@@ -57,8 +55,7 @@ export function requireAlike(op: string, tensors: readonly TensorRecord[]): Tens
   for (const other of others) {
     requireDevice(op, first, other)
     if (first.dtype === other.dtype) continue
-    const message = `${op}: dtypes ${first.dtype} and ${other.dtype} differ; convert one with .to('${first.dtype}').`
-    throw new DTypeError(message, { op })
+    throw differentDTypes(op, first.dtype, other.dtype)
   }
   return first
 }

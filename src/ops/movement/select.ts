@@ -60,6 +60,6 @@ function selectEach(x: TensorRecord, axis: number, index: TensorRecord): TensorR
     throw new ShapeError(message, { op: 'select', shapes: [x.shape, index.shape] })
   }
   const rows = perRow(x.shape, axis)
-  const output = gathered(x, index, rows, [...leading, ...x.shape.slice(axis + 1)])
-  return record('select', output, [x, index], [(dy) => typed<Value>(scattered(recordOf(dy), index, rows, x.shape)), undefined])
+  const output = gathered('select', x, index, rows, [...leading, ...x.shape.slice(axis + 1)])
+  return record('select', output, [x, index], [(dy) => typed<Value>(scattered('select', recordOf(dy), index, rows, x.shape)), undefined])
 }
