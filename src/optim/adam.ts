@@ -1,3 +1,4 @@
+import type { Expr } from '../kernels/expr.js'
 import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
 export interface AdamOptions {
@@ -36,13 +37,8 @@ export const adam = defineOptimizer({
   state: () => ['m', 'v'],
   check,
   scalars: adamScalars,
-  update: ({ p, g, m, v }, s, { weightDecay }) => {
-    const gradient = weightDecay === 0 ? g : g.add(p.mul(s.weightDecay))
-    const first = m.add(gradient.sub(m).mul(s.take1))
-    const second = v.mul(s.keep2).add(gradient.mul(gradient).mul(s.take2))
-    const denominator = second.sqrt().div(s.rootBias2).add(s.eps)
-    return { p: p.sub(first.div(denominator).mul(s.stepSize)), m: first, v: second }
-  },
+  update: ({ p, g, m, v }, s, { weightDecay }) =>
+    stepped(p, weightDecay === 0 ? g : s.weightDecay.fma(p, g), m, v, s),
 })
 
 /**
@@ -59,23 +55,27 @@ export const adamw = defineOptimizer({
   state: () => ['m', 'v'],
   check,
   scalars: adamScalars,
-  update: ({ p, g, m, v }, s) => {
-    const first = m.add(g.sub(m).mul(s.take1))
-    const second = v.mul(s.keep2).add(g.mul(g).mul(s.take2))
-    const denominator = second.sqrt().div(s.rootBias2).add(s.eps)
-    return { p: p.mul(s.shrink).sub(first.div(denominator).mul(s.stepSize)), m: first, v: second }
-  },
+  update: ({ p, g, m, v }, s) => stepped(p.mul(s.shrink), g, m, v, s),
 })
 
-function adamScalars(options: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number }, step: number) {
+type Scalar = 'step' | 'take1' | 'keep2' | 'take2' | 'eps' | 'weightDecay' | 'shrink'
+
+/** The step common to both. √(1 − β₂ᵗ) is in `step` and `eps`, so one division an element is enough. */
+function stepped(p: Expr, g: Expr, m: Expr, v: Expr, s: Readonly<Record<Scalar, Expr>>) {
+  const first = s.take1.fma(g.sub(m), m)
+  const second = g.mul(s.take2).fma(g, v.mul(s.keep2))
+  return { p: s.step.fma(first.div(second.sqrt().add(s.eps)), p), m: first, v: second }
+}
+
+function adamScalars(options: AdamOptions & { readonly lr: number }, step: number): Record<Scalar, number> {
   const { lr, beta1, beta2, eps, weightDecay } = options
+  const root = Math.sqrt(1 - beta2 ** step)
   return {
-    stepSize: lr / (1 - beta1 ** step),
-    rootBias2: Math.sqrt(1 - beta2 ** step),
+    step: (-lr * root) / (1 - beta1 ** step),
     take1: 1 - beta1,
     keep2: beta2,
     take2: 1 - beta2,
-    eps,
+    eps: eps * root,
     weightDecay,
     shrink: 1 - lr * weightDecay,
   }
