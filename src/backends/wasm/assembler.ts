@@ -32,7 +32,7 @@ import {
   Value,
   type ValueOf,
   type ValueType,
-  valueOf,
+  typedValue,
   valueTypeCode,
 } from './instructions.js'
 
@@ -52,7 +52,7 @@ export type Result = ValueType | 'none'
 
 function local<T extends ValueType>(type: T, index: number): Local<T>
 function local(type: ValueType, index: number): Local {
-  return Object.assign(valueOf(type, [0x20, ...u32(index)]), { index })
+  return Object.assign(typedValue(type, [0x20, ...u32(index)]), { index })
 }
 
 /** A function that can be called: imported or built here. */
@@ -72,7 +72,7 @@ export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], 
   /** The call as a value. */
   invoke(args: Arguments<P>): R extends ValueType ? ValueOf<R> : never
   invoke(args: Arguments<P>): Value {
-    return valueOf(this.result === 'none' ? 'i32' : this.result, this.callCode(args))
+    return typedValue(this.result === 'none' ? 'i32' : this.result, this.callCode(args))
   }
 }
 

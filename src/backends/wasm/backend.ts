@@ -13,7 +13,7 @@ import { makeProgram } from './program.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 
 export interface WasmBackendOptions {
-  /** `256` switches an experimental flag of the whole process (Node 24+ on x64 only). Default: the fastest other one. */
+  /** `256` switches an experimental flag of the whole process (Node 24+ on x64). Default: the fastest other one. */
   readonly mode?: ModeName
   /** How many threads compute. Default: all cores in Node, 1 in browsers. */
   readonly threads?: number
@@ -178,7 +178,7 @@ export class WasmBackend implements Backend {
     return { ...stats, used: stats.used - this.#scratchSize }
   }
 
-  /** Waits until the other threads have started; how many then compute. Otherwise they start with the first large kernel. */
+  /** Waits until the other threads have started (else they start with the first large kernel); how many compute. */
   startThreads(milliseconds = 5000): number {
     this.#pool?.start()
     this.#pool?.ready(milliseconds)
@@ -229,7 +229,8 @@ export class WasmBackend implements Backend {
         })
       if (buffer.byteLength < need) {
         throw new ShapeError(
-          `${kernel.kind}: operand ${i} reaches byte ${need}, but its buffer has ${buffer.byteLength}. Bind a larger one or correct the layout.`,
+          `${kernel.kind}: operand ${i} reaches byte ${need}, but its buffer has ${buffer.byteLength}. ` +
+            'Bind a larger one or correct the layout.',
           { op: kernel.kind },
         )
       }

@@ -4,7 +4,10 @@ export interface Space {
   readonly strides: readonly (readonly number[])[]
 }
 
-/** The same positions in the same row-major order with fewer axes: size 1 dropped, neighbours merged where every operand walks through both as one. */
+/**
+ * The same positions in the same row-major order with fewer axes: size 1 dropped, neighbours merged where every
+ * operand walks through both as one.
+ */
 export function collapse(space: Space): Space {
   const shape: number[] = []
   const strides: number[][] = space.strides.map(() => [])
@@ -14,10 +17,14 @@ export function collapse(space: Space): Space {
     const steps = space.strides.map((s) => s[axis] ?? 0)
     if (last >= 0 && steps.every((step, i) => strides[i]?.[last] === step * size)) {
       shape[last] = (shape[last] ?? 1) * size
-      strides.forEach((s, i) => s.splice(last, 1, steps[i] ?? 0))
+      strides.forEach((s, i) => {
+        s.splice(last, 1, steps[i] ?? 0)
+      })
     } else {
       shape.push(size)
-      strides.forEach((s, i) => s.push(steps[i] ?? 0))
+      strides.forEach((s, i) => {
+        s.push(steps[i] ?? 0)
+      })
     }
   })
   return { shape, strides }

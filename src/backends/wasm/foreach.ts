@@ -11,7 +11,7 @@ import { BlockWriter, elementCost } from './block.js'
 import { type Generated, generated, type KernelBuilder, type Target } from './generated.js'
 import type { Launch, Prepared } from './launch.js'
 import { checkDTypes, Lowering } from './lowering.js'
-import { emitRow, emitShare, rowOperand, type Slot, slotsKey, write } from './rows.js'
+import { emitRow, emitShare, rowOperand, type Slot, slotsKey, writeTo } from './rows.js'
 
 const header = 3
 /** Elements at whose multiples threads share: whole cache lines, whole groups of vectors. */
@@ -63,12 +63,13 @@ function emitStretches(
     fn.set(count, hi.sub(start))
     fn.set(count, select(count.lt(length), count, length).sub(from))
     fn.if(count.gt(0), () => {
-      operands.forEach((o, i) =>
-        fn.set(o.at, o.step === 'same' ? i32.load(row, 4 + 4 * i) : i32.load(row, 4 + 4 * i).add(from.shl(2))),
-      )
+      operands.forEach((o, i) => {
+        const base = i32.load(row, 4 + 4 * i)
+        fn.set(o.at, o.step === 'same' ? base : base.add(from.shl(2)))
+      })
       emitRow(
         { fn, lowering, inputs: ins, outputs: outs, count, position: from, usesPosition: lowering.readsPosition },
-        (results, lanes) => outs.forEach((o, j) => write(fn, o, results[j] ?? [], lanes)),
+        writeTo(fn, outs),
       )
     })
     fn.inc(start, length)
@@ -95,7 +96,9 @@ export function stretchLaunch(
   const width = 1 + inputs.length + outputs.length
   parts.forEach((part, at) => {
     block.set(table + at * width, part.length)
-    part.operands.forEach(({ buffer, offset }, i) => block.pointer(table + at * width + 1 + i, buffer, offset))
+    part.operands.forEach(({ buffer, offset }, i) => {
+      block.pointer(table + at * width + 1 + i, buffer, offset)
+    })
   })
   return block.launch(total * elementCost(exprs))
 }
@@ -111,7 +114,7 @@ export function prepareForeach(kernel: ForeachKernel, target: Target): Prepared 
 }
 
 /** Joins parts that continue the one before in every operand: a model built in one go is one stretch. */
-export function mergeParts(parts: readonly Part[]): readonly Part[] {
+function mergeParts(parts: readonly Part[]): readonly Part[] {
   const merged: Part[] = []
   for (const part of parts) {
     const last = merged.at(-1)

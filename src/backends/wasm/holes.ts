@@ -67,7 +67,10 @@ export class Holes {
 
   #insert(start: number, size: number): void {
     let bin = this.#bins.get(size)
-    if (bin === undefined) this.#bins.set(size, (bin = []))
+    if (bin === undefined) {
+      bin = []
+      this.#bins.set(size, bin)
+    }
     if (bin.length === 0) this.#sizes.splice(this.#position(size), 0, size)
     const hole = { start, size, slot: bin.length }
     bin.push(hole)

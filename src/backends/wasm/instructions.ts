@@ -28,7 +28,7 @@ export function u32(value: number): number[] {
 }
 
 /** Signed LEB128 of up to 64 bits. */
-export function signed(value: bigint): number[] {
+function signed(value: bigint): number[] {
   const bytes: number[] = []
   let rest = value
   for (;;) {
@@ -42,7 +42,10 @@ export function signed(value: bigint): number[] {
 const f32Bytes = (value: number) => [...new Uint8Array(new Float32Array([value]).buffer)]
 const f64Bytes = (value: number) => [...new Uint8Array(new Float64Array([value]).buffer)]
 
-/** Code that leaves one number of type `T` on the stack. Used twice, it is evaluated twice: `FunctionBuilder.let` keeps it. */
+/**
+ * Code that leaves one number of type `T` on the stack. Used twice, it is evaluated twice: `FunctionBuilder.let`
+ * keeps it.
+ */
 export class Value<T extends ValueType = ValueType> {
   constructor(
     readonly type: T,
@@ -122,8 +125,8 @@ export type Like<T extends ValueType> = T extends Scalar ? Value<T> | number : V
 export type I32Like = Value<'i32'> | number
 export type V128 = Value<'v128'>
 
-export function valueOf<T extends ValueType>(type: T, code: readonly number[]): ValueOf<T>
-export function valueOf(type: ValueType, code: readonly number[]): Value {
+export function typedValue<T extends ValueType>(type: T, code: readonly number[]): ValueOf<T>
+export function typedValue(type: ValueType, code: readonly number[]): Value {
   return type === 'i32' ? new I32(code) : new Value(type, code)
 }
 
@@ -147,11 +150,11 @@ const atomic = prefixed(0xfe)
 const unary =
   <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
   (a: Like<A>): ValueOf<R> =>
-    valueOf(result, [...codeOf(arg, a), ...op])
+    typedValue(result, [...codeOf(arg, a), ...op])
 const binary =
   <A extends ValueType, R extends ValueType>(arg: A, result: R, op: number[]) =>
   (a: Like<A>, b: Like<A>): ValueOf<R> =>
-    valueOf(result, [...codeOf(arg, a), ...codeOf(arg, b), ...op])
+    typedValue(result, [...codeOf(arg, a), ...codeOf(arg, b), ...op])
 const ternary =
   (op: number[]) =>
   (a: V128, b: V128, c: V128): V128 =>
@@ -163,7 +166,7 @@ const shift =
 const extract =
   <R extends ValueType>(result: R, op: number[]) =>
   (a: V128, lane: number): ValueOf<R> =>
-    valueOf(result, [...a.code, ...op, lane])
+    typedValue(result, [...a.code, ...op, lane])
 const replace =
   <A extends Scalar>(arg: A, op: number[]) =>
   (a: V128, lane: number, x: Value<A> | number): V128 =>
@@ -172,7 +175,7 @@ const replace =
 const load =
   <R extends ValueType>(result: R, op: number[], align: number) =>
   (address: I32Like, offset = 0): ValueOf<R> =>
-    valueOf(result, [...codeOf('i32', address), ...op, ...u32(align), ...u32(offset)])
+    typedValue(result, [...codeOf('i32', address), ...op, ...u32(align), ...u32(offset)])
 const loadLane =
   (op: number[], align: number) =>
   (address: I32Like, into: V128, lane: number, offset = 0): V128 =>
@@ -215,7 +218,7 @@ const integer = <T extends 'i32' | 'i64'>(type: T, compare: number, arithmetic: 
 })
 
 const float = <T extends 'f32' | 'f64'>(type: T, compare: number, arithmetic: number) => ({
-  const: (value: number): ValueOf<T> => valueOf(type, constants[type](value)),
+  const: (value: number): ValueOf<T> => typedValue(type, constants[type](value)),
   eq: binary(type, 'i32', [compare]),
   ne: binary(type, 'i32', [compare + 1]),
   lt: binary(type, 'i32', [compare + 2]),
@@ -500,7 +503,7 @@ export const f64x2 = {
 /** `condition ? yes : no`; both are evaluated. */
 export function select<T extends ValueType>(condition: I32Like, yes: Value<T>, no: Value<T>): ValueOf<T> {
   const op = yes.type === 'v128' ? [0x1c, 1, valueTypeCode.v128] : [0x1b]
-  return valueOf(yes.type, [...yes.code, ...no.code, ...codeOf('i32', condition), ...op])
+  return typedValue(yes.type, [...yes.code, ...no.code, ...codeOf('i32', condition), ...op])
 }
 
 /** Opcodes that leave nothing on the stack, for `FunctionBuilder`. */

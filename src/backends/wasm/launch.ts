@@ -5,8 +5,6 @@
  * Eager runs fill a block and call; a compiled program can place filled blocks in memory once and call on.
  */
 import type { DType } from '../../tensor/dtype.js'
-import type { ModuleBuilder } from './assembler.js'
-import type { Mode } from './modes.js'
 
 /** Signature of every kernel. */
 export const kernelParameters = ['i32', 'i32', 'i32'] as const
@@ -57,17 +55,9 @@ export interface Prepared {
   readonly launches: readonly Launch[]
   /** Scratch memory for `threads` threads, contents unspecified at the start. */
   scratchBytes(threads: number): number
-  /** Called after the first launch, whose block starts at word `at` of the memory: throws when it found the operands invalid. */
+  /** Called after the first launch, whose block starts at word `at`: throws when it found the operands invalid. */
   readonly check?: (words: Int32Array, at: number) => void
 }
 
 /** Most threads a kernel is ever called with. */
 export const maxThreads = 16
-
-/**
- * How hand-written kernels join the kernel module: `define` adds exported functions of the kernel signature to the
- * one module of this process and mode; `prepare` refers to them through `entry(name)`. The matmul folder exports
- * `defineMatmul: DefineKernels` and `prepareMatmul: PrepareKernel<MatmulKernel>` from its index.
- */
-export type DefineKernels = (module: ModuleBuilder, mode: Mode) => void
-export type PrepareKernel<K> = (kernel: K, mode: Mode, entry: (name: string) => Entry) => Prepared

@@ -171,7 +171,7 @@ export class Lowering implements MathContext {
     return (most * lanes) / (this.mode.wide ? 2 : 1) <= 20 ? 4 : 2
   }
 
-  /** Code for `width` vectors; one list of vectors per expression. The caller gives varying results back with `done`. */
+  /** Code for `width` vectors; one list of vectors per expression. The caller gives them back with `done`. */
   evaluate(width: number, leaf: LeafReader): readonly (readonly V128[])[] {
     const uses = this.#countUses()
     const values = new Map<Expr, readonly V128[]>()
@@ -190,8 +190,8 @@ export class Lowering implements MathContext {
         e.op === 'input' || e.op === 'index'
           ? Array.from({ length: width }, (_, w) => leaf(e, w))
           : this.#node(e, width, value)
-      // Kept in locals: code would be evaluated again at each use, and an argument's local (a cast that changes nothing)
-      // goes back to the free list when the argument is dead.
+      // Kept in locals: code would be evaluated again at each use, and an argument's own local (a cast that changes
+      // nothing) goes back to the free list when the argument is dead.
       const borrowed = new Set<V128>(e.args.flatMap(value))
       values.set(
         e,

@@ -117,7 +117,8 @@ export class DeviceMemory {
     const comfortable = Math.min(Math.max(missing, Math.min(now, 4096)), this.maximumPages - now)
     if (missing > this.maximumPages - now || !(this.#grow(comfortable) || this.#grow(missing))) {
       throw new DeviceError(
-        `${readable(byteLength)} more were needed, but ${readable(this.#used)} of at most ${readable(this.limit)} are in use ` +
+        `${readable(byteLength)} more were needed, but ${readable(this.#used)} ` +
+          `of at most ${readable(this.limit)} are in use ` +
           `(largest free stretch: ${readable(Math.max(this.#holes.largest, this.limit - slack - this.#top))}). ` +
           'Free intermediate results with scope(() => …) or run the step with compile(…), which plans its memory.',
       )
@@ -148,7 +149,8 @@ function reserve(initial: number, most: number, shared: boolean): { memory: WebA
     }
   }
   throw new DeviceError(
-    `The engine refused to reserve ${readable(initial * pageBytes)} of WebAssembly memory. Close other devices or raise the limit of this process.`,
+    `The engine refused to reserve ${readable(initial * pageBytes)} of WebAssembly memory. ` +
+      'Close other devices or raise the limit of this process.',
     { cause },
   )
 }

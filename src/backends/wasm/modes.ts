@@ -52,7 +52,8 @@ export function chooseMode(asked: string | undefined, enableWide: WideSwitch): M
   }
   if (asked !== 'plain' && !hasRelaxedSimd()) {
     throw new DeviceError(
-      `mode '${asked}' needs relaxed SIMD, which this engine lacks (Node 24 and current browsers have it). Use mode 'plain' or leave it out.`,
+      `mode '${asked}' needs relaxed SIMD, which this engine lacks (Node 24 and current browsers have it). ` +
+        "Use mode 'plain' or leave it out.",
     )
   }
   const refused = asked === '256' ? enableWide() : undefined

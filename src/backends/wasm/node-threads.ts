@@ -1,7 +1,7 @@
 /**
  * Worker threads for kernels. They share the memory and its first words: a job is a few words and a sequence number.
- * Each side spins for about 20 µs before it sleeps: spinning alone would burn its partner's time slice where there are more
- * threads than cores, sleeping alone would cost 10-20 µs a kernel.
+ * Each side spins for about 20 µs before it sleeps: spinning alone would burn its partner's time slice where there are
+ * more threads than cores, sleeping alone would cost 10-20 µs a kernel.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { DeviceError } from '../../tensor/errors.js'
@@ -205,7 +205,10 @@ class NodeThreadPool implements ThreadPool {
     // Workers read in order: what a module imports is there before it.
     for (const kernel of imports) if (!this.#sent.has(kernel.id)) this.#send(kernel)
     let serial = this.#serials.get(module)
-    if (serial === undefined) this.#serials.set(module, (serial = this.#serials.size))
+    if (serial === undefined) {
+      serial = this.#serials.size
+      this.#serials.set(module, serial)
+    }
     const message = { id, name, module, serial, imports: imports.map((kernel) => kernel.id) }
     for (const port of this.#ports) port.postMessage(message)
     this.#sent.add(entry.id)

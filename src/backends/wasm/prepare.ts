@@ -1,3 +1,4 @@
+import type { Expr } from '../../kernels/expr.js'
 import type { Kernel, MatmulKernel, Operand } from '../../kernels/kernel.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
@@ -34,25 +35,30 @@ function prepareMatmul(kernel: MatmulKernel, target: Target): Prepared {
 
 const operandKey = ({ dtype, strides, offset }: Operand): string => `${dtype}${strides.join()}+${offset}`
 
+const operands = (all: readonly Operand[]): string => all.map(operandKey).join()
+const exprs = (all: readonly Expr[]): string => all.map((e) => e.key).join('|')
+
 /** Structure of a descriptor as text: equal texts mean equal launches. */
 export function kernelKey(kernel: Kernel): string {
   switch (kernel.kind) {
     case 'map':
-      return `m${kernel.shape.join()}|${kernel.inputs.map(operandKey).join()}|${kernel.outputs.map(operandKey).join()}|${kernel.exprs.map((e) => e.key).join('|')}`
-    case 'reduce':
-      return `r${kernel.combine}${kernel.shape.join()}|${kernel.axes.join()}|${kernel.inputs.map(operandKey).join()}|${operandKey(kernel.output)}|${kernel.expr.key}`
+      return ['m', kernel.shape, operands(kernel.inputs), operands(kernel.outputs), exprs(kernel.exprs)].join('|')
+    case 'reduce': {
+      const { combine, shape, axes, inputs, output, expr } = kernel
+      return ['r', combine, shape, axes, operands(inputs), operandKey(output), expr.key].join('|')
+    }
     case 'matmul': {
       const { batch, m, n, k, a, b, output } = kernel
-      return `x${batch.join()}|${m},${n},${k}|${operandKey(a)}|${operandKey(b)}|${operandKey(output)}`
+      return ['x', batch, m, n, k, operands([a, b, output])].join('|')
     }
     case 'gather':
     case 'scatterAdd': {
       const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
-      return `${kind}${outer},${size},${inner},${count}${perOuter}|${operandKey(source)}|${operandKey(index)}|${operandKey(output)}`
+      return [kind, outer, size, inner, count, perOuter, operands([source, index, output])].join('|')
     }
     case 'foreach': {
       const parts = kernel.parts.map((p) => `${p.length}:${p.operands.map((o) => `${o.buffer}+${o.offset}`).join()}`)
-      return `f${kernel.inputs.join()}|${kernel.outputs.join()}|${parts.join()}|${kernel.exprs.map((e) => e.key).join('|')}`
+      return ['f', kernel.inputs, kernel.outputs, parts, exprs(kernel.exprs)].join('|')
     }
   }
 }

