@@ -89,7 +89,7 @@ describe.each(devices)('update on $name', ({ make }) => {
       update({ target, source }, rule())
       const [t, s] = [stateOf(target), stateOf(source)]
       for (const path of ['running_mean', 'running_var', 'num_batches_tracked']) expect(t[path]).toEqual(s[path])
-      expect(t['num_batches_tracked']).toEqual([1])
+      expect(t.num_batches_tracked).toEqual([1])
     })
 
     test('every difference is listed before anything is written', () => {
@@ -114,7 +114,7 @@ describe.each(devices)('update on $name', ({ make }) => {
   buffer "c" is a buffer in target but a parameter in source
   source has no parameter "d" [3] f32
   source has extra buffer "e" [1] i32`)
-      expect(stateOf(target)['a']).toEqual([0, 0])
+      expect(stateOf(target).a).toEqual([0, 0])
     })
 
     test('models on two devices are an error', () => {

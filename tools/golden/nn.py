@@ -27,6 +27,22 @@ class Residual(nn.Module):
 
 
 
+class AddInto(nn.Module):
+    def __init__(self, a, b):
+        super().__init__()
+        self.a, self.b = a, b
+
+    def forward(self, x):
+        return self.a(x) + self.b(x)
+
+
+class SplitInto(nn.ModuleList):
+    """Gives one tensor: the branches side by side."""
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self], -1)
+
+
 def cases():
     for dtype in (F32, F64):
         yield "linear", nn.Linear(4, 3), [5, 4], [TRAIN], dtype
@@ -53,6 +69,9 @@ def cases():
     yield "batchNorm1d with eps and momentum", nn.BatchNorm1d(3, eps=0.1, momentum=0.5), [6, 3], [TRAIN, TRAIN, EVAL], F32
     yield "batchNorm1d never trained", nn.BatchNorm1d(3), [6, 3], [EVAL], F32
     yield "sequential", nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2)), [8, 4], [TRAIN, EVAL], F32
+    yield "repeated", nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), [5, 4], [TRAIN], F32
+    yield "addInto", AddInto(nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))), [5, 4], [TRAIN], F32
+    yield "splitInto", SplitInto([nn.Linear(4, 2), nn.Linear(4, 3)]), [5, 4], [TRAIN], F32
     yield "residual", Residual(nn.Sequential(nn.Linear(4, 4), nn.Tanh())), [5, 4], [TRAIN], F32
 
 
@@ -65,7 +84,7 @@ def run(name, layer, shape, modes, dtype):
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.7 + 0.3)
-    case = {"name": name, "dtype": "f64" if dtype == F64 else "f32", "torch": str(layer)}
+    case = {"name": name, "dtype": "f64" if dtype == F64 else "f32"}
     case["state"] = {path: dumped(t) for path, t in layer.state_dict().items()}
     case["steps"] = []
     for training in modes:

@@ -23,6 +23,7 @@ const exprs = forDType((dtype) => {
   const hat = x.sub(mean).mul(rate)
   const g = dy.mul(weight)
   return {
+    copy: x,
     deviation: x.sub(mean).square(),
     rate: x.div(n).add(eps).sqrt().recip(),
     fixedRate: x.add(eps).sqrt().recip(),
@@ -69,7 +70,9 @@ export function normalizedBy(
 ): TensorRecord {
   const e = exprs(x.dtype)
   const rate = mapTensors(e.fixedRate, [statistics.variance], [0, eps])
-  return scaled(op, x, axes, affine, { mean: statistics.mean, rate }, (inputs) => mapTensors(e.dFixed, inputs))
+  // Copied, because running statistics may have moved on when the gradient for weight reads them.
+  const mean = mapTensors(e.copy, [statistics.mean])
+  return scaled(op, x, axes, affine, { mean, rate }, (inputs) => mapTensors(e.dFixed, inputs))
 }
 
 /** Normalises, scales and shifts; `dx` gets x, mean, rate, weight and dy, each in the shape of x. */
