@@ -47,16 +47,18 @@ export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly
   const entries = tensorsOf(model)
   const problems: string[] = []
   const writes: (readonly [ModelTensor, Uint8Array])[] = []
-  for (const entry of entries) {
-    const raw = tensors.get(entry.path)
-    const needed = `[${entry.tensor.shape.join(', ')}] ${entry.tensor.dtype}`
-    if (!raw) {
-      if (entry.tiedTo === undefined) problems.push(`the file has no "${entry.path}" (${needed})`)
-    } else if (raw.shape.join() !== entry.tensor.shape.join() || !readableAs(raw.dtype, entry.tensor.dtype)) {
+  for (const entry of untied(entries)) {
+    const { tensor } = entry
+    const needed = `[${tensor.shape.join(', ')}] ${tensor.dtype}`
+    // A file may hold a tied tensor under any of its names, or under several.
+    const names = entries.flatMap(({ path, tiedTo }) => (path === entry.path || tiedTo === entry.path ? [path] : []))
+    const found = names.flatMap((name) => tensors.get(name) ?? [])
+    const [raw] = found
+    if (!raw) problems.push(`the file has no "${entry.path}" (${needed})`)
+    else if (found.some((other) => !sameBytes(other, raw))) problems.push(`"${names.join('" and "')}" are tied in the model but differ in the file`)
+    else if (raw.shape.join() !== tensor.shape.join() || !readableAs(raw.dtype, tensor.dtype))
       problems.push(`"${entry.path}" is [${raw.shape.join(', ')}] ${raw.dtype} in the file but ${needed} in the model`)
-    } else if (entry.tiedTo === undefined) {
-      writes.push([entry, deviceBytes(raw, entry.tensor.dtype)])
-    }
+    else writes.push([entry, deviceBytes(raw, tensor.dtype)])
   }
   const known = new Set(entries.map((entry) => entry.path))
   for (const [name, raw] of tensors) if (!known.has(name)) problems.push(`the file has "${name}" ([${raw.shape.join(', ')}] ${raw.dtype}), which the model has not`)
@@ -68,6 +70,9 @@ export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly
   for (const [{ tensor }, data] of writes) tensor.storage.write(tensor.offset, data)
   return metadata
 }
+
+const sameBytes = (a: RawTensor, b: RawTensor): boolean =>
+  a.dtype === b.dtype && a.shape.join() === b.shape.join() && a.bytes.every((byte, i) => byte === b.bytes[i])
 
 /** Floats read as floats of at least their precision, integers as integers, bool as bool. */
 function readableAs(file: FileDType, dtype: DType): boolean {
