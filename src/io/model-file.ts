@@ -55,7 +55,7 @@ export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly
     const found = names.flatMap((name) => tensors.get(name) ?? [])
     const [raw] = found
     if (!raw) problems.push(`the file has no "${entry.path}" (${needed})`)
-    else if (found.some((other) => !sameBytes(other, raw))) problems.push(`"${names.join('" and "')}" are tied in the model but differ in the file`)
+    else if (found.slice(1).some((other) => !sameBytes(other, raw))) problems.push(`"${names.join('" and "')}" are tied in the model but differ in the file`)
     else if (raw.shape.join() !== tensor.shape.join() || !readableAs(raw.dtype, tensor.dtype))
       problems.push(`"${entry.path}" is [${raw.shape.join(', ')}] ${raw.dtype} in the file but ${needed} in the model`)
     else writes.push([entry, deviceBytes(raw, tensor.dtype)])
