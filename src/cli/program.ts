@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { DfdtError } from '../tensor/errors.js'
+import { doctor } from './doctor.js'
 import { evaluate } from './eval.js'
 import type { Host } from './host.js'
-import { addEvalFlags, addTrainFlags, type EvalFlags, type TrainFlags } from './options.js'
+import { addDeviceFlags, addEvalFlags, addTrainFlags, type DeviceFlags, type EvalFlags, type TrainFlags } from './options.js'
 import { train } from './train.js'
 import { UsageError } from './usage-error.js'
 
@@ -48,6 +49,9 @@ function buildProgram(host: Host, ended: (exitCode: number) => void): Command {
     .description('evaluate a saved model on the MNIST test images')
     .argument('<file>', 'a .safetensors file that train wrote')
     .action(async (file: string, flags: EvalFlags) => ended(await evaluate(file, flags, host)))
+  addDeviceFlags(program.command('doctor'))
+    .description('say what computes on this machine, and why, and measure it')
+    .action(async (flags: DeviceFlags) => ended(await doctor(host, flags)))
   return program
 }
 
@@ -67,7 +71,7 @@ function checkCommand([first]: readonly string[], program: Command): void {
   if (first === undefined || first.startsWith('-') || first === 'help') return
   const names = program.commands.map((command) => command.name())
   if (!names.includes(first))
-    throw new UsageError(`there is no command '${first}'; the commands are ${names.join(' and ')}`)
+    throw new UsageError(`there is no command '${first}'; the commands are ${names.join(', ')}`)
 }
 
 /** Says on stderr what went wrong, in one line where the person can do something about it. Returns the exit code. */

@@ -38,6 +38,8 @@ export interface Backend {
   readonly name: string
   /** One line for people: mode, threads. */
   readonly description: string
+  /** What it computes with, and why, for people: `doctor` prints it. */
+  facts?(): Readonly<Record<string, string>>
   supports(dtype: DType): boolean
   /** Throws `DeviceError` naming need and limit. Contents are unspecified. */
   allocate(byteLength: number): Buffer

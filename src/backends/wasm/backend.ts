@@ -7,9 +7,10 @@ import type { Target } from './generated.js'
 import { type Entry, type KernelFunction, type Launch, maxThreads, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
 import { DeviceMemory, readable } from './memory.js'
-import { chooseMode, type Mode, type ModeName, type WideSwitch } from './modes.js'
+import { chooseMode, type Mode, type ModeName, reasonFor, type WideSwitch } from './modes.js'
 import { extents, kernelKey, prepare } from './prepare.js'
 import { makeProgram } from './program.js'
+import { tiles } from './matmul/tile.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 
 export interface WasmBackendOptions {
@@ -61,6 +62,7 @@ export class WasmBackend implements Backend {
   readonly #target: Target
   readonly #pool: ThreadPool | undefined
   readonly #asked: number
+  readonly #askedMode: ModeName | undefined
   /** By descriptor, then by its structure: ops make descriptors anew at each call. */
   readonly #known = new WeakMap<Kernel, Ready>()
   readonly #prepared = new Map<string, Ready>()
@@ -77,6 +79,7 @@ export class WasmBackend implements Backend {
       throw new OptionError(`threads is ${threads}, expected a whole number from 1. Leave it out to use every core.`)
     }
     this.mode = chooseMode(options.mode, host.enableWide)
+    this.#askedMode = options.mode
     this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
@@ -87,6 +90,16 @@ export class WasmBackend implements Backend {
   get description(): string {
     const vectors = { 256: '256-bit', fma: '128-bit with fused multiply-add', plain: '128-bit' }[this.mode.name]
     return `WebAssembly, ${vectors} vectors, ${this.#asked} ${this.#asked === 1 ? 'thread' : 'threads'}`
+  }
+
+  facts(): Readonly<Record<string, string>> {
+    const { rows, vectors } = tiles[this.mode.name]
+    const active = this.#pool?.threads ?? 1
+    return {
+      mode: `${this.mode.name} (${reasonFor(this.mode, this.#askedMode)})`,
+      tile: `${rows} x ${vectors * 4} outputs of a product are kept in registers`,
+      threads: `${this.#asked} at most, ${active} checked in; small kernels use one`,
+    }
   }
 
   /** f32, i32, u32 and bool; f64 is the reference device's. */

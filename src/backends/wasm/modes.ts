@@ -60,3 +60,11 @@ export function chooseMode(asked: string | undefined, enableWide: WideSwitch): M
   if (refused !== undefined) throw new DeviceError(`mode '256' ${refused} Use mode 'fma' or leave it out.`)
   return modes[asked]
 }
+
+/** Why a mode is in use, as `doctor` says it. */
+export function reasonFor({ name }: Mode, asked: ModeName | undefined): string {
+  if (asked !== undefined) return 'asked for'
+  return name === 'plain'
+    ? 'this engine has no relaxed SIMD, so no fused multiply-add; Node 24 and newer have it'
+    : "the fastest that needs no switch of the whole process; mode '256' does"
+}
