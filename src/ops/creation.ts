@@ -8,7 +8,15 @@ import { normalUnit, uniformUnit } from '../kernels/random.js'
 import { defaultDevice } from '../tensor/device.js'
 import { toBytes, type TypedArray } from '../tensor/elements.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../tensor/record.js'
-import type { CreateOptions, DataFactory, LiteralFactory, Shape, ShapedFactory, Tape, Tensor } from '../tensor/tensor.js'
+import type {
+  CreateOptions,
+  DataFactory,
+  LiteralFactory,
+  Shape,
+  ShapedFactory,
+  Tape,
+  Tensor,
+} from '../tensor/tensor.js'
 import { mapInto, type NumberDType } from './define.js'
 import { filled } from './fill.js'
 
@@ -140,14 +148,24 @@ export function arange<const N extends number, D extends NumberDType = 'f32'>(
   end: N,
   options?: CreateOptions<D> & { readonly start?: never; readonly step?: never },
 ): Tensor<[N], NoInfer<D>>
-export function arange<D extends NumberDType = 'f32'>(end: number, options?: RangeOptions<D>): Tensor<[number], NoInfer<D>>
+export function arange<D extends NumberDType = 'f32'>(
+  end: number,
+  options?: RangeOptions<D>,
+): Tensor<[number], NoInfer<D>>
 export function arange(end: number, { start = 0, step = 1, dtype, device }: RangeOptions = {}): Tensor<[number]> {
   const count = Math.ceil((end - start) / step)
   if (step === 0 || !Number.isSafeInteger(count) || count < 0) {
     const message = `arange: steps of ${step} do not lead from ${start} to ${end}; give a finite end and a step towards it.`
     throw new OptionError(message, { op: 'arange' })
   }
-  return typed(fromValues(Float64Array.from({ length: count }, (_, i) => start + i * step), [count], dtype, device))
+  return typed(
+    fromValues(
+      Float64Array.from({ length: count }, (_, i) => start + i * step),
+      [count],
+      dtype,
+      device,
+    ),
+  )
 }
 
 /**
@@ -168,7 +186,14 @@ export function linspace<const N extends number, D extends FloatDType = 'f32'>(
   // From both ends, so that both are exact and the values symmetric.
   const step = (end - start) / Math.max(count - 1, 1)
   const at = (i: number) => (2 * i < count ? start + i * step : end - (count - 1 - i) * step)
-  return typed(fromValues(Float64Array.from({ length: count }, (_, i) => at(i)), [count], dtype, device))
+  return typed(
+    fromValues(
+      Float64Array.from({ length: count }, (_, i) => at(i)),
+      [count],
+      dtype,
+      device,
+    ),
+  )
 }
 
 /**
@@ -251,5 +276,10 @@ function random(
   { dtype = 'f32', device = defaultDevice() }: CreateOptions<FloatDType>,
 ): TensorRecord {
   checkShape(op, shape)
-  return mapInto(emptyTensor(device, dtype, shape), exprs[dtype], [], device.hostScalars(() => [...device.generator.next(), ...scalars]))
+  return mapInto(
+    emptyTensor(device, dtype, shape),
+    exprs[dtype],
+    [],
+    device.hostScalars(() => [...device.generator.next(), ...scalars]),
+  )
 }

@@ -81,15 +81,19 @@ export function defineOp<F extends (...args: any[]) => any = Unary>(definition: 
 
 type Argument = TensorRecord | number
 
-function applyElementwise(definition: OpDefinition, args: readonly Argument[], cache: Map<string, Lowered>): TensorRecord {
+function applyElementwise(
+  definition: OpDefinition,
+  args: readonly Argument[],
+  cache: Map<string, Lowered>,
+): TensorRecord {
   const { name } = definition
   const dtype = requireAlike(definition, args)
   const tensors = args.filter((arg) => typeof arg !== 'number')
   const numbers = args.filter((arg) => typeof arg === 'number')
   const key = args.map((arg) => (typeof arg === 'number' ? '#' : arg.dtype)).join()
-  let exprs = cache.get(key)
-  if (!exprs) cache.set(key, (exprs = lower(definition, args, dtype)))
-  const { forward, vjps } = exprs
+  const known = cache.get(key)
+  const { forward, vjps } = known ?? lower(definition, args, dtype)
+  if (!known) cache.set(key, { forward, vjps })
   const [head, ...rest] = tensors
   if (!head) throw noTensor(name)
   const output = mapTensors(forward, [head, ...rest], numbers)
@@ -127,7 +131,9 @@ function requireAlike({ name, dtypes = 'float', condition = false }: OpDefinitio
   const [head, ...tail] = args
   if (condition && (head === undefined || typeof head === 'number' || head.dtype !== 'bool')) {
     const got = typeof head === 'object' ? head.dtype : 'a number'
-    throw new DTypeError(`${name}: the condition must be a bool tensor, got ${got}; compare first, as in x.gt(0).`, { op: name })
+    throw new DTypeError(`${name}: the condition must be a bool tensor, got ${got}; compare first, as in x.gt(0).`, {
+      op: name,
+    })
   }
   const values = condition ? tail : args
   const [first, ...others] = values.filter((arg) => typeof arg !== 'number')
@@ -150,8 +156,11 @@ const noTensor = (op: string) => new ShapeError(`${op}: needs at least one tenso
 
 /** An integer tensor would round a fraction silently. */
 function requireFitting(op: string, value: number, dtype: DType): void {
-  const fits = isFloat(dtype) || (dtype === 'bool' ? value === 0 || value === 1 : Number.isInteger(value) || Math.abs(value) === Infinity)
-  if (!fits) throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with .to('f32').`, { op })
+  const fits =
+    isFloat(dtype) ||
+    (dtype === 'bool' ? value === 0 || value === 1 : Number.isInteger(value) || Math.abs(value) === Infinity)
+  if (!fits)
+    throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with .to('f32').`, { op })
 }
 
 function requirePair(op: string, a: TensorRecord, b: TensorRecord): void {

@@ -1,5 +1,13 @@
 /** Every op, one line each; `fluent.ts` makes methods of some of them. */
-export { type Binary, type Comparison, defineOp, type ExprVjp, type NumberDType, type OpDefinition, type Unary } from './define.js'
+export {
+  type Binary,
+  type Comparison,
+  defineOp,
+  type ExprVjp,
+  type NumberDType,
+  type OpDefinition,
+  type Unary,
+} from './define.js'
 export * from './creation.js'
 export { abs } from './elementwise/abs.js'
 export { add } from './elementwise/add.js'
@@ -13,7 +21,7 @@ export { exp } from './elementwise/exp.js'
 export { ge } from './elementwise/ge.js'
 export { gelu } from './elementwise/gelu.js'
 export { gt } from './elementwise/gt.js'
-export { isNaN } from './elementwise/is-nan.js'
+export { isNan } from './elementwise/is-nan.js'
 export { le } from './elementwise/le.js'
 export { leakyRelu } from './elementwise/leaky-relu.js'
 export { log } from './elementwise/log.js'

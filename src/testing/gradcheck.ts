@@ -55,7 +55,10 @@ function checkRecords(
   { seed = 1, eps = 1e-5, rtol = 1e-6, atol = 1e-8, avoid = [] }: GradcheckOptions,
 ): void {
   const single = inputs.find((x) => x.dtype === 'f32')
-  if (single) throw new DTypeError("gradcheck: needs inputs of f64, got f32; create them with { dtype: 'f64' }.", { op: 'gradcheck' })
+  if (single)
+    throw new DTypeError("gradcheck: needs inputs of f64, got f32; create them with { dtype: 'f64' }.", {
+      op: 'gradcheck',
+    })
   if (!inputs.some((x) => x.dtype === 'f64')) {
     throw new OptionError('gradcheck: there is no input of f64 to check; give it at least one.', { op: 'gradcheck' })
   }
@@ -96,11 +99,16 @@ function checkRecords(
 function slopesOf(output: TensorRecord, cotangent: DataOf<'f64'>, inputs: readonly TensorRecord[]) {
   if (output.dtype !== 'f64' || !output.recording) {
     const got = `${output.dtype}, ${output.recording ? 'taped' : 'not taped'}`
-    throw new OptionError(`gradcheck: the function must give a taped f64 tensor, got ${got}; compute it from the inputs.`, { op: 'gradcheck' })
+    throw new OptionError(
+      `gradcheck: the function must give a taped f64 tensor, got ${got}; compute it from the inputs.`,
+      { op: 'gradcheck' },
+    )
   }
   const weights = tensor(cotangent, [...output.shape], { device: output.device })
   const loss = sum(mul(typed<Tensor<Shape, 'f64', Tape>>(output), weights))
   const gradients = backwardRecord(recordOf(loss))
   // An input that the output does not depend on has no gradient: the slope is 0.
-  return inputs.map((x) => (x.dtype === 'f64' ? (gradients.find(x)?.dataSync() ?? new Float64Array(x.size)) : undefined))
+  return inputs.map((x) =>
+    x.dtype === 'f64' ? (gradients.find(x)?.dataSync() ?? new Float64Array(x.size)) : undefined,
+  )
 }

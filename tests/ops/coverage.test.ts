@@ -15,7 +15,9 @@ const sources = readdirSync(folder, { recursive: true })
 function docstring(name: string): string | undefined {
   for (const source of sources) {
     // The comment that ends right before the declaration; it holds no other end of a comment.
-    const found = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\n(?://[^\\n]*\\n)?export (?:const|function) ${name}\\b`).exec(source)
+    const found = new RegExp(
+      `/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\n(?://[^\\n]*\\n)?export (?:const|function) ${name}\\b`,
+    ).exec(source)
     if (found) return found[1]
   }
   return undefined
@@ -29,7 +31,9 @@ describe('every exported op', () => {
     it(name, () => {
       const row = rows.some(({ op }) => op === name)
       const exempt = Object.hasOwn(exemptions, name)
-      expect(row, `${name} needs a row in tests/ops/cases.ts, or an exemption with a reason, and not both`).not.toBe(exempt)
+      expect(row, `${name} needs a row in tests/ops/cases.ts, or an exemption with a reason, and not both`).not.toBe(
+        exempt,
+      )
       if (name === 'dim') return // of src/shapes
       const text = docstring(name)
       expect(text, `${name} has no docstring`).toBeDefined()

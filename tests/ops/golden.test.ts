@@ -14,7 +14,12 @@ function check(one: Case, dtype: FloatDType, rtol: number, atol: number): void {
   expect(outcome.shape, one.name).toEqual(one.out.shape)
   // What f32 cannot hold is infinite in it.
   const expected = (values: Golden['values']) => (dtype === 'f32' ? Float32Array.from(values) : values)
-  assertClose(outcome.out, expected(one.out.values), { rtol, atol, name: `${one.name} in ${dtype}`, shape: one.out.shape })
+  assertClose(outcome.out, expected(one.out.values), {
+    rtol,
+    atol,
+    name: `${one.name} in ${dtype}`,
+    shape: one.out.shape,
+  })
   one.gradients.forEach((gradient, i) => {
     if (!gradient) return
     const options = { rtol, atol, name: `${one.name} in ${dtype}: gradient of input ${i}`, shape: gradient.shape }

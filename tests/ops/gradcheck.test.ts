@@ -5,7 +5,7 @@ import { createReferenceBackend } from '../../src/backends/reference/index.js'
 import { Device } from '../../src/tensor/device.js'
 import { gradcheck } from '../../src/testing/gradcheck.js'
 import { seedOf } from './inputs.js'
-import { type AnyX, } from './cases.js'
+import type { AnyX } from './cases.js'
 import { makeInputs, table } from './table.js'
 
 const device = new Device(createReferenceBackend())

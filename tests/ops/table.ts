@@ -52,20 +52,25 @@ function load(family: string): { find: (name: string) => Golden | undefined; tor
     const raw = tensors.get(name)
     return raw && { shape: raw.shape, values: arrayOf(raw) }
   }
-  return { find, torch: metadata['torch'] }
+  const { torch } = metadata
+  return { find, torch }
 }
 
 /** The PyTorch versions that the golden files were made with. */
 export const versions: (string | undefined)[] = []
 
 /** Every row with its cases. */
-export const table: { readonly row: Row; readonly name: string; readonly cases: readonly Case[] }[] = Object.entries(families).flatMap(
-  ([family, rows]) => {
-    const { find, torch } = load(family)
-    versions.push(torch)
-    return rows.map((row) => ({ row, name: nameOf(row), cases: row.inputs.map((_, position) => caseOf(row, position, find)) }))
-  },
-)
+export const table: { readonly row: Row; readonly name: string; readonly cases: readonly Case[] }[] = Object.entries(
+  families,
+).flatMap(([family, rows]) => {
+  const { find, torch } = load(family)
+  versions.push(torch)
+  return rows.map((row) => ({
+    row,
+    name: nameOf(row),
+    cases: row.inputs.map((_, position) => caseOf(row, position, find)),
+  }))
+})
 
 function caseOf(row: Row, position: number, find: (name: string) => Golden | undefined): Case {
   const name = `${nameOf(row)} ${position}`
@@ -103,7 +108,12 @@ export interface Outcome {
   readonly gradients: readonly (TypedArray | undefined)[]
 }
 
-export function run(device: Device, one: Case, dtype: FloatDType, inputs: AnyX[] = makeInputs(device, one, dtype)): Outcome {
+export function run(
+  device: Device,
+  one: Case,
+  dtype: FloatDType,
+  inputs: AnyX[] = makeInputs(device, one, dtype),
+): Outcome {
   const { row, dy } = one
   if (!dy) {
     const y = row.call(...inputs)

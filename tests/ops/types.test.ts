@@ -38,7 +38,13 @@ const traced = () => x().trace()
 const ids = () => d.zeros([4], { dtype: 'i32' })
 
 it('creation', () => {
-  is([2, 3])(d.tensor([[1, 2, 3], [4, 5, 6]]), true)
+  is([2, 3])(
+    d.tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]),
+    true,
+  )
   is([])(d.tensor(5), true)
   is([2], 'bool')(d.tensor([true, false]), true)
   is([2], 'i32')(d.tensor([1, 2], { dtype: 'i32' }), true)
@@ -65,7 +71,7 @@ it('elementwise', () => {
   is([2, 3], 'f32', 'taped')(d.pow(2, traced()), true)
   is([2, 3], 'f32', 'taped')(d.exp(traced()), true)
   is([2, 3], 'bool')(d.gt(traced(), 0), true)
-  is([2, 3], 'bool')(d.isNaN(x()), true)
+  is([2, 3], 'bool')(d.isNan(x()), true)
   is([2, 3], 'f32', 'taped')(d.where(x().gt(0), traced(), 0), true)
   is([2, 3], 'f32', 'taped')(d.where(x().gt(0), 0, traced()), true)
   is([2, 3])(d.where(x().gt(0), 0, 1), true)
@@ -104,7 +110,13 @@ it('movement', () => {
   is([6, 3])(d.concat([x(), x(), x()], 0), true)
   is([2, 2, 3])(d.stack([x(), x()]), true)
   is([2, 3, 3], 'f32', 'taped')(d.stack([traced(), traced(), traced()], 2), true)
-  is([5, 4])(d.pad(x(), [[1, 2], [0, 1]]), true)
+  is([5, 4])(
+    d.pad(x(), [
+      [1, 2],
+      [0, 1],
+    ]),
+    true,
+  )
   is([2, 4], 'f32', 'taped')(d.pad(traced(), [null, [1, 0]], 9), true)
   const open = d.zeros([2, 3]) as Tensor<[number, 3]>
   is([2, 3])(d.realize(open, [2, 3]), true)
@@ -142,7 +154,10 @@ it('methods', () => {
   is([2], 'i32')(x().argmax(1), true)
   is([4, 3])(x().concat(x(), 0), true)
   is([2, 3], 'f64')(x().to('f64'), true)
-  is([6])(x().pipe((y) => d.reshape(y, [6])), true)
+  is([6])(
+    x().pipe((y) => d.reshape(y, [6])),
+    true,
+  )
 })
 
 it('mistakes do not compile', () => {

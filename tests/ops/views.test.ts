@@ -41,7 +41,8 @@ function expectEqual(one: Case, got: Outcome, want: Outcome): void {
   // Not a tolerance for sums in another order: the order depends on the shape alone.
   assertClose(got.out, want.out, { rtol: 0, atol: 0, name: one.name })
   want.gradients.forEach((gradient, i) => {
-    if (gradient) assertClose(got.gradients[i] ?? [], gradient, { rtol: 0, atol: 0, name: `${one.name}: gradient of ${i}` })
+    if (gradient)
+      assertClose(got.gradients[i] ?? [], gradient, { rtol: 0, atol: 0, name: `${one.name}: gradient of ${i}` })
   })
 }
 

@@ -36,7 +36,8 @@ export function compareWithReference(mode: ModeName, threads: number): void {
           expect(got.shape).toEqual(want.shape)
           assertClose(got.out, want.out, { rtol, atol, name: one.name, shape: want.shape })
           want.gradients.forEach((gradient, i) => {
-            if (gradient) assertClose(got.gradients[i] ?? [], gradient, { rtol, atol, name: `${one.name}: gradient of input ${i}` })
+            if (gradient)
+              assertClose(got.gradients[i] ?? [], gradient, { rtol, atol, name: `${one.name}: gradient of input ${i}` })
           })
         }
       })

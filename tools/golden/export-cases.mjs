@@ -5,11 +5,13 @@
 import { fileURLToPath } from 'node:url'
 import { runnerImport } from 'vite'
 
-const load = async (path) => (await runnerImport(fileURLToPath(new URL(`../../tests/ops/${path}`, import.meta.url)))).module
+const load = async (path) =>
+  (await runnerImport(fileURLToPath(new URL(`../../tests/ops/${path}`, import.meta.url)))).module
 const { families, nameOf } = await load('cases.ts')
 const { seedOf, valuesOf } = await load('inputs.ts')
 
-const number = (value) => (Number.isFinite(value) && !Object.is(value, -0) ? value : Object.is(value, -0) ? '-0.0' : String(value))
+const number = (value) =>
+  Number.isFinite(value) && !Object.is(value, -0) ? value : Object.is(value, -0) ? '-0.0' : String(value)
 
 const cases = Object.entries(families).flatMap(([family, rows]) =>
   rows.flatMap((row) =>
@@ -20,7 +22,8 @@ const cases = Object.entries(families).flatMap(([family, rows]) =>
         family,
         name,
         torch: row.torch,
-        gradient: row.noGradient === undefined && inputs.some((input, i) => input.type === 'float' && !constant.includes(i)),
+        gradient:
+          row.noGradient === undefined && inputs.some((input, i) => input.type === 'float' && !constant.includes(i)),
         inputs: inputs.map((input, i) => ({
           type: input.type,
           shape: input.shape,

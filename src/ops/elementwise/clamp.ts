@@ -30,7 +30,9 @@ export function clamp<S extends Shape, D extends NumberDType, T extends Tape = n
 ): Tensor<S, D, T> {
   if ((min === undefined && max === undefined) || Number.isNaN(min) || Number.isNaN(max)) {
     const got = `{ min: ${min}, max: ${max} }`
-    throw new OptionError(`clamp: needs numbers for min, max or both, got ${got}; state the end to limit.`, { op: 'clamp' })
+    throw new OptionError(`clamp: needs numbers for min, max or both, got ${got}; state the end to limit.`, {
+      op: 'clamp',
+    })
   }
   return bounded(x, min ?? Number.NEGATIVE_INFINITY, max ?? Number.POSITIVE_INFINITY)
 }

@@ -11,5 +11,14 @@ import { defineOp, type Unary } from '../define.js'
 export const erf = defineOp<Unary>({
   name: 'erf',
   forward: (x) => x.erf(),
-  vjp: [(dy, [x]) => dy.mul(x.square().neg().exp().mul(2 / Math.sqrt(Math.PI)))],
+  vjp: [
+    (dy, [x]) =>
+      dy.mul(
+        x
+          .square()
+          .neg()
+          .exp()
+          .mul(2 / Math.sqrt(Math.PI)),
+      ),
+  ],
 })

@@ -7,7 +7,12 @@ import { defineOp, type Unary } from '../define.js'
 /** `Φ(x)`, the standard normal's distribution function. */
 const normalCdf = (x: Expr) => x.mul(Math.SQRT1_2).erf().add(1).mul(0.5)
 /** `φ(x)`, its density. */
-const normalPdf = (x: Expr) => x.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI))
+const normalPdf = (x: Expr) =>
+  x
+    .square()
+    .mul(-0.5)
+    .exp()
+    .mul(1 / Math.sqrt(2 * Math.PI))
 
 const exact = defineOp<Unary>({
   name: 'gelu',
@@ -26,7 +31,11 @@ const approximated = defineOp<Unary>({
   vjp: [
     (dy, [x]) => {
       const t = curve(x)
-      const slope = x.square().mul(3 * cubic).add(1).mul(rate)
+      const slope = x
+        .square()
+        .mul(3 * cubic)
+        .add(1)
+        .mul(rate)
       const bend = x.mul(0.5).mul(t.square().neg().add(1)).mul(slope)
       // Beyond 100 the bend is 0, but x² may be infinite.
       return dy.mul(t.add(1).mul(0.5).add(x.abs().lt(100).select(bend, 0)))

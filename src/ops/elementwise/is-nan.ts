@@ -11,10 +11,10 @@ type Test = <S extends Shape, D extends FloatDType, T extends Tape = never>(x: T
  * Shapes: `x: S → S`.  Gradient: none.
  * Throws: `DTypeError` on other than floats.
  * Torch: `x.isnan()`.
- * @example isNaN(tensor([1, NaN])) // [0, 1]
+ * @example isNan(tensor([1, NaN])) // [0, 1]
  */
-export const isNaN = defineOp<Test>({
-  name: 'isNaN',
+export const isNan = defineOp<Test>({
+  name: 'isNan',
   forward: (x) => x.isNaN(),
   vjp: [null],
 })

@@ -9,7 +9,11 @@ const power = defineOp<Binary>({
   forward: (a, b) => a.pow(b),
   vjp: [
     (dy, [a, b]) => b.eq(0).select(0, dy.mul(b.mul(a.pow(b.sub(1))))),
-    (dy, [a, b], y) => a.eq(0).and(b.ge(0)).select(0, dy.mul(y.mul(a.log()))),
+    (dy, [a, b], y) =>
+      a
+        .eq(0)
+        .and(b.ge(0))
+        .select(0, dy.mul(y.mul(a.log()))),
   ],
 })
 

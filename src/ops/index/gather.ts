@@ -37,7 +37,12 @@ export function gatherRecord(op: string, x: TensorRecord, axis: number, index: T
   const shape = gatherShape(x.shape, axis, index.shape, op)
   const rows = along(x.shape, normalizeAxis(x.shape, axis, op), index.size)
   const output = gathered(op, x, index, rows, shape)
-  return record(op, output, [x, index], [(dy) => typed<Value>(scattered(op, recordOf(dy), index, rows, x.shape)), undefined])
+  return record(
+    op,
+    output,
+    [x, index],
+    [(dy) => typed<Value>(scattered(op, recordOf(dy), index, rows, x.shape)), undefined],
+  )
 }
 
 const copy = forDType((dtype) => operands(dtype)[0])
@@ -72,7 +77,9 @@ export function scatterAdd<
 
 type Fitting<Expected, S2> = Expected extends string
   ? Expected
-  : [Expected, S2] extends [S2, Expected] ? S2 : `scatterAdd: the source must have the shape of x with the axis replaced by the indices`
+  : [Expected, S2] extends [S2, Expected]
+    ? S2
+    : `scatterAdd: the source must have the shape of x with the axis replaced by the indices`
 
 function scatterRecord(x: TensorRecord, axis: number, index: TensorRecord, source: TensorRecord): TensorRecord {
   requireIndex('scatterAdd', x, index)
@@ -89,9 +96,10 @@ function scatterRecord(x: TensorRecord, axis: number, index: TensorRecord, sourc
   const rows = along(x.shape, normalizeAxis(x.shape, axis), index.size)
   const output = mapTensors(copy(x.dtype), [x])
   scatterInto('scatterAdd', output, source, index, rows)
-  return record('scatterAdd', output, [x, source, index], [
-    (dy) => dy,
-    (dy) => typed<Value>(gathered('scatterAdd', recordOf(dy), index, rows, source.shape)),
-    undefined,
-  ])
+  return record(
+    'scatterAdd',
+    output,
+    [x, source, index],
+    [(dy) => dy, (dy) => typed<Value>(gathered('scatterAdd', recordOf(dy), index, rows, source.shape)), undefined],
+  )
 }

@@ -38,7 +38,10 @@ export function requireIndex(op: string, x: TensorRecord, index: TensorRecord): 
 /** The backend finds bad indices; it knows kernels, not the op that the user called. */
 function runFor(op: string, kernel: GatherKernel | ScatterAddKernel, tensors: readonly TensorRecord[]): void {
   try {
-    tensors[0]?.device.run(kernel, tensors.map((t) => t.storage))
+    tensors[0]?.device.run(
+      kernel,
+      tensors.map((t) => t.storage),
+    )
   } catch (error) {
     if (!(error instanceof ShapeError) || error.op === op) throw error
     throw new ShapeError(error.message.replace(`${kernel.kind}:`, `${op}:`), { op, cause: error })

@@ -39,16 +39,24 @@ function matmulRecord(a: TensorRecord, b: TensorRecord): TensorRecord {
   const left = shared ? reshaped(rows, [sizeOf(rows.shape.slice(0, -1)), rows.shape.at(-1) ?? 0]) : rows
   const product = productOf(left, column)
   const incoming = (dy: Value) => reshaped(recordOf(dy), product.shape)
-  return record('matmul', reshaped(product, shape), [a, b], [
-    (dy) => typed<Value>(reshaped(productOf(incoming(dy), matrixTransposed(column)), a.shape)),
-    (dy) => typed<Value>(reshaped(productOf(matrixTransposed(left), incoming(dy)), b.shape)),
-  ])
+  return record(
+    'matmul',
+    reshaped(product, shape),
+    [a, b],
+    [
+      (dy) => typed<Value>(reshaped(productOf(incoming(dy), matrixTransposed(column)), a.shape)),
+      (dy) => typed<Value>(reshaped(productOf(matrixTransposed(left), incoming(dy)), b.shape)),
+    ],
+  )
 }
 
 export function requireFloats(op: string, a: TensorRecord, b: TensorRecord): void {
   requireDevice(op, a, b)
   if (a.dtype === b.dtype && (a.dtype === 'f32' || a.dtype === 'f64')) return
-  throw new DTypeError(`${op}: needs two float tensors of one dtype, got ${a.dtype} and ${b.dtype}; convert with .to('f32').`, { op })
+  throw new DTypeError(
+    `${op}: needs two float tensors of one dtype, got ${a.dtype} and ${b.dtype}; convert with .to('f32').`,
+    { op },
+  )
 }
 
 /** `a · b` of matrices with equal batch dimensions, on no tape; transposed views are read as they lie. */

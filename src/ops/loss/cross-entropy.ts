@@ -76,10 +76,15 @@ export function crossEntropyRecord(x: TensorRecord, target: TensorRecord, option
     if (count === undefined) return recordOf(dy)
     return repeated(mapTensors(quotient, [recordOf(dy)], [count]), leading, axes)
   }
-  return record('crossEntropy', loss, [x, target], [
-    (dy) => typed<Value>(rows.dx(each(dy))),
-    rows.dTarget && ((dy) => typed<Value>(rows.dTarget?.(each(dy)) ?? recordOf(dy))),
-  ])
+  return record(
+    'crossEntropy',
+    loss,
+    [x, target],
+    [
+      (dy) => typed<Value>(rows.dx(each(dy))),
+      rows.dTarget && ((dy) => typed<Value>(rows.dTarget?.(each(dy)) ?? recordOf(dy))),
+    ],
+  )
 }
 
 /** The losses of the rows and their gradients, given dy of each row. */

@@ -42,6 +42,7 @@ export function huber<
   target: Tensor<NoInfer<S>, NoInfer<D>, T2>,
   { delta = 1, reduction }: HuberOptions<R> = {},
 ): Tensor<Reduced<S, R>, D, T | T2> {
-  if (!(delta > 0)) throw new OptionError(`huber: delta must be above 0, got ${delta}; use mae for delta near 0.`, { op: 'huber' })
+  if (!(delta > 0))
+    throw new OptionError(`huber: delta must be above 0, got ${delta}; use mae for delta near 0.`, { op: 'huber' })
   return typed(huberLoss(recordOf(prediction), recordOf(target), reduction ?? 'mean', delta))
 }

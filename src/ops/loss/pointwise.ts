@@ -86,7 +86,11 @@ export function pointwiseLoss({ name, loss, dx, dt, reductions = divisors }: Poi
 }
 
 /** The entry of `reductions`, undefined for `none`; throws for anything else. */
-export function requireReduction<X>(op: string, reduction: string, reductions: Readonly<Record<string, X>>): X | undefined {
+export function requireReduction<X>(
+  op: string,
+  reduction: string,
+  reductions: Readonly<Record<string, X>>,
+): X | undefined {
   if (reduction === 'none') return undefined
   const found = Object.hasOwn(reductions, reduction) ? reductions[reduction] : undefined
   if (found !== undefined) return found

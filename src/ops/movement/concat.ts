@@ -32,7 +32,10 @@ export function concatRecord(tensors: readonly TensorRecord[], axis: number): Te
 }
 
 function joined(tensors: readonly TensorRecord[], axis: number): TensorRecord {
-  const shape = concatShape(tensors.map((t) => t.shape), axis)
+  const shape = concatShape(
+    tensors.map((t) => t.shape),
+    axis,
+  )
   const first = requireAlike('concat', tensors)
   const at = normalizeAxis(shape, axis, 'concat')
   const output = emptyTensor(first.device, first.dtype, shape)

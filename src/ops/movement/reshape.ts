@@ -41,7 +41,5 @@ export function flatten<S extends Shape, D extends DType, T extends Tape, const 
 }
 
 function reshapeRecord(op: string, x: TensorRecord, shape: readonly number[]): TensorRecord {
-  return operation(() =>
-    record(op, reshaped(x, shape), [x], [(dy) => typed<Value>(reshaped(recordOf(dy), x.shape))]),
-  )
+  return operation(() => record(op, reshaped(x, shape), [x], [(dy) => typed<Value>(reshaped(recordOf(dy), x.shape))]))
 }

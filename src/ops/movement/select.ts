@@ -29,7 +29,9 @@ export function select<S extends Shape, D extends DType, T extends Tape, const A
   const source = recordOf(x)
   const at = normalizeAxis(source.shape, axis, 'select')
   return typed(
-    operation(() => (typeof index === 'number' ? selectOne(source, at, index) : selectEach(source, at, recordOf(index)))),
+    operation(() =>
+      typeof index === 'number' ? selectOne(source, at, index) : selectEach(source, at, recordOf(index)),
+    ),
   )
 }
 
@@ -61,5 +63,10 @@ function selectEach(x: TensorRecord, axis: number, index: TensorRecord): TensorR
   }
   const rows = perRow(x.shape, axis)
   const output = gathered('select', x, index, rows, [...leading, ...x.shape.slice(axis + 1)])
-  return record('select', output, [x, index], [(dy) => typed<Value>(scattered('select', recordOf(dy), index, rows, x.shape)), undefined])
+  return record(
+    'select',
+    output,
+    [x, index],
+    [(dy) => typed<Value>(scattered('select', recordOf(dy), index, rows, x.shape)), undefined],
+  )
 }

@@ -27,11 +27,14 @@ export function stack<
 }
 
 function stackRecord(tensors: readonly TensorRecord[], axis = 0): TensorRecord {
-  const shape = stackShape(tensors.map((t) => t.shape), axis)
+  const shape = stackShape(
+    tensors.map((t) => t.shape),
+    axis,
+  )
   const first = requireAlike('stack', tensors)
   const at = normalizeAxis(shape, axis, 'stack')
   const output = emptyTensor(first.device, first.dtype, shape)
-  tensors.forEach((t, i) => copyInto(picked(output, at, i), t))
+  for (const [i, t] of tensors.entries()) copyInto(picked(output, at, i), t)
   const vjps = tensors.map((_, i) => (dy: Value) => typed<Value>(picked(recordOf(dy), at, i)))
   return record('stack', output, tensors, vjps)
 }

@@ -46,7 +46,11 @@ export function cut(x: TensorRecord, starts: readonly number[], shape: readonly 
 /** The part of one axis from `start` on that has `size` elements. */
 export function cutAxis(x: TensorRecord, axis: number, start: number, size: number): TensorRecord {
   const starts = x.shape.map((_, i) => (i === axis ? start : 0))
-  return cut(x, starts, x.shape.map((all, i) => (i === axis ? size : all)))
+  return cut(
+    x,
+    starts,
+    x.shape.map((all, i) => (i === axis ? size : all)),
+  )
 }
 
 /** Without an axis, at one index of it. */

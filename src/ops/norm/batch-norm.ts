@@ -97,7 +97,8 @@ function requireChannels(x: TensorRecord, parts: readonly TensorRecord[]): numbe
   for (const part of parts) {
     requireFloats('batchNorm', x, part)
     if (x.rank >= 2 && part.rank === 1 && part.shape[0] === x.shape[1]) continue
-    const rule = 'the input is [N, C, …], and weight, bias, mean and variance have one element for each of its C channels'
+    const rule =
+      'the input is [N, C, …], and weight, bias, mean and variance have one element for each of its C channels'
     const message = `batchNorm: ${showShape(x.shape)} and ${showShape(part.shape)} do not fit; ${rule}.`
     throw new ShapeError(message, { op: 'batchNorm', shapes: [x.shape, part.shape] })
   }

@@ -33,7 +33,10 @@ const exprs = forDType((dtype) => {
     gHat: g.mul(hat),
     dyHat: dy.mul(hat),
     dFixed: g.mul(rate),
-    dx: g.sub(sumG.div(n)).sub(hat.mul(sumGHat.div(n))).mul(rate),
+    dx: g
+      .sub(sumG.div(n))
+      .sub(hat.mul(sumGHat.div(n)))
+      .mul(rate),
   }
 })
 type Seven<X> = [X, X, X, X, X, X, X]
@@ -93,9 +96,14 @@ function scaled(
     last,
   ]
   const output = mapTensors(outputOf, all(repeated(bias, x.shape, shared)))
-  return record(op, output, [x, weight, bias], [
-    (dy) => typed<Value>(dx(all(recordOf(dy)))),
-    (dy) => typed<Value>(reduceTensors('sum', all(recordOf(dy)), shared, dyHat)),
-    (dy) => typed<Value>(reduceTensors('sum', [recordOf(dy)], shared)),
-  ])
+  return record(
+    op,
+    output,
+    [x, weight, bias],
+    [
+      (dy) => typed<Value>(dx(all(recordOf(dy)))),
+      (dy) => typed<Value>(reduceTensors('sum', all(recordOf(dy)), shared, dyHat)),
+      (dy) => typed<Value>(reduceTensors('sum', [recordOf(dy)], shared)),
+    ],
+  )
 }
