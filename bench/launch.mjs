@@ -22,7 +22,7 @@ export async function launch(program) {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   await bundle({
     cwd: root,
-    input: { program, player: 'bench/harness/player.ts' },
+    input: { program, player: 'bench/harness/player.ts', serve: 'bench/harness/serve.ts' },
     platform: 'node',
     external: [/^dfdt(\/|$)/, 'mitata'],
     tsconfig: false,
@@ -30,5 +30,10 @@ export async function launch(program) {
     logLevel: 'warn',
   })
   const { main } = await import(pathToFileURL(join(folder, 'program.mjs')).href)
-  process.exitCode = await main(process.argv.slice(2), { root, player: join(folder, 'player.mjs'), node26 })
+  process.exitCode = await main(process.argv.slice(2), {
+    root,
+    player: join(folder, 'player.mjs'),
+    serve: join(folder, 'serve.mjs'),
+    node26,
+  })
 }

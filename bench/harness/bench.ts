@@ -21,7 +21,10 @@ export interface Row {
   readonly node: string
 }
 
-const options = { ...shared, json: { type: 'boolean', help: '--json           the last line is the table as JSON' } } as const
+const options = {
+  ...shared,
+  json: { type: 'boolean', help: '--json           the last line is the table as JSON' },
+} as const
 
 /** `npm run bench`. Returns the exit code: 1 when a workload failed, 2 for a wrong command line. */
 export async function main(argv: readonly string[], places: Places): Promise<number> {
@@ -40,7 +43,11 @@ async function bench(argv: readonly string[], places: Places): Promise<number> {
     console.log(helpText('npm run bench -- [options]', options))
     return 0
   }
-  const setting = settingFrom(values, workloads.map(({ name }) => name), places)
+  const setting = settingFrom(
+    values,
+    workloads.map(({ name }) => name),
+    places,
+  )
   const chosen = workloads.filter(({ name }) => setting.only.length === 0 || setting.only.includes(name))
   const entrants = chosen.map((workload) => ours(workload, setting, places.player))
   const progress = progressLine(process.stderr)

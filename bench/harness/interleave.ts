@@ -1,4 +1,4 @@
-import { watch } from './machine.js'
+import { isLoaded, watch } from './machine.js'
 import { median } from './median.js'
 import { type Command, Player } from './play.js'
 import type { Hello, Round } from './protocol.js'
@@ -19,16 +19,22 @@ export interface Pace {
 
 export interface Timed extends Hello {
   readonly workload: string
-  /** Median of the rounds' medians, in ms. */
+  /** Median of the counted rounds' medians, in ms. */
   readonly ms: number
   readonly best: number
-  /** Cores that other work kept busy, median of the rounds. */
+  /** Cores that other work kept busy, median of the counted rounds. */
   readonly others: number
 }
 
 export interface Failed {
   readonly workload: string
   readonly failure: string
+}
+
+/** The rounds that count: those in which the machine was ours, when there are at least three of them, else all. */
+export function quietOnes<R extends { readonly others: number }>(rounds: readonly R[]): readonly R[] {
+  const quiet = rounds.filter(({ others }) => !isLoaded(others))
+  return quiet.length >= 3 ? quiet : rounds
 }
 
 /** Rounds thrown away at the start, while the engine still compiles. */
@@ -97,12 +103,13 @@ class Seat {
     await this.#stop()
     const { workload } = this.#entrant
     if (this.#failure !== undefined || !this.#hello) return { workload, failure: this.#failure ?? 'it never started' }
+    const counted = quietOnes(this.#rounds)
     return {
       workload,
       ...this.#hello,
-      ms: median(this.#rounds.map(({ ms }) => ms)),
+      ms: median(counted.map(({ ms }) => ms)),
       best: Math.min(...this.#rounds.map(({ best }) => best)),
-      others: median(this.#rounds.map(({ others }) => others)),
+      others: median(counted.map(({ others }) => others)),
     }
   }
 

@@ -23,12 +23,12 @@ export function watch(): (own: number) => number {
   }
 }
 
-/** From how many busy cores on the machine counts as loaded. */
-const loaded = 0.25
+/** Whether so many cores, busy with other work, make times meaningless. */
+export const isLoaded = (others: number): boolean => others > 0.25
 
 /** What to tell the reader of times that were taken while other work ran, if anything. */
 export function loadWarning(others: number): string | undefined {
-  if (!(others > loaded)) return undefined
+  if (!isLoaded(others)) return undefined
   const share = `${others.toFixed(1)} of ${cores} cores`
-  return `The machine is loaded: other work kept ${share} busy, so the times are too long. Repeat on an idle machine.`
+  return `The machine is loaded: other work kept ${share} busy, so times are too long and ratios mean little. Repeat on an idle machine.`
 }

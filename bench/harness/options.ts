@@ -9,6 +9,8 @@ export interface Places {
   readonly root: string
   /** The bundled player of our side. */
   readonly player: string
+  /** What players in JavaScript share, for peers outside the bundle. */
+  readonly serve: string
   /** The binary that tools/node26.mjs fetches, whether it is there or not. */
   readonly node26: string
 }
@@ -30,8 +32,14 @@ export class UsageError extends Error {}
 /** The options that bench and compare share, with their lines of help. */
 export const shared = {
   only: { type: 'string', help: '--only a,b       these workloads only' },
-  node: { type: 'string', help: '--node 26        run on Node 26 (fetched by node tools/node26.mjs), or a path to any Node' },
-  mode: { type: 'string', help: '--mode 256       256, fma or plain; default: DFDT_MODE, else the best the engine has' },
+  node: {
+    type: 'string',
+    help: '--node 26        run on Node 26 (fetched by node tools/node26.mjs), or a path to any Node',
+  },
+  mode: {
+    type: 'string',
+    help: '--mode 256       256, fma or plain; default: DFDT_MODE, else the best the engine has',
+  },
   threads: { type: 'string', help: '--threads 2      default: DFDT_THREADS, else all cores' },
   eager: { type: 'boolean', help: '--eager          time the bodies of the steps uncompiled' },
   rounds: { type: 'string', help: '--rounds 7       rounds of each workload' },
@@ -59,7 +67,8 @@ export function helpText(usage: string, options: Readonly<Record<string, Option>
 export function settingFrom(values: Values<typeof shared>, names: readonly string[], places: Places): Setting {
   const only = values.only?.split(',') ?? []
   const unknown = only.filter((name) => !names.includes(name))
-  if (unknown.length > 0) throw new UsageError(`--only: no workload ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  if (unknown.length > 0)
+    throw new UsageError(`--only: no workload ${unknown.join(', ')}; there are ${names.join(', ')}`)
   const mode = values.mode ?? (process.env.DFDT_MODE || undefined)
   if (mode !== undefined && !isMode(mode)) throw new UsageError(`--mode must be 256, fma or plain, got ${mode}`)
   return {
@@ -75,7 +84,8 @@ export function settingFrom(values: Values<typeof shared>, names: readonly strin
 
 function count(name: string, value: string | number): number {
   const number = Number(value)
-  if (!Number.isInteger(number) || number < 1) throw new UsageError(`${name} must be a whole number from 1, got ${value}`)
+  if (!Number.isInteger(number) || number < 1)
+    throw new UsageError(`${name} must be a whole number from 1, got ${value}`)
   return number
 }
 

@@ -6,5 +6,9 @@ import type { Setting } from './options.js'
 export function ours({ name, fresh }: Workload, setting: Setting, player: string): Entrant {
   const { node, threads, mode, eager } = setting
   const how = [...(mode ? ['--mode', mode] : []), ...(eager ? ['--eager'] : [])]
-  return { workload: name, fresh: fresh === true, command: [node, player, '--workload', name, '--threads', String(threads), ...how] }
+  return {
+    workload: name,
+    fresh: fresh === true,
+    command: [node, player, '--workload', name, '--threads', String(threads), ...how],
+  }
 }

@@ -10,27 +10,38 @@ export type Command = readonly [program: string, ...args: string[]]
 export class Player {
   readonly hello: Hello
   readonly #child: ChildProcess
-  readonly #lines: AsyncIterator<string>
+  readonly #answer: () => Promise<unknown>
 
-  private constructor(child: ChildProcess, lines: AsyncIterator<string>, hello: Hello) {
+  private constructor(child: ChildProcess, answer: () => Promise<unknown>, hello: Hello) {
     this.#child = child
-    this.#lines = lines
+    this.#answer = answer
     this.hello = hello
   }
 
   /** Ready when the workload is built. */
   static async start([program, ...args]: Command): Promise<Player> {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-    const failed = once(child, 'error').then(([error]) => Promise.reject(error as Error))
-    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    let complaints = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      complaints = (complaints + chunk.toString()).slice(-16384)
+    })
     // A pipe to a process that has ended is no news: its missing answer says so.
     child.stdin.on('error', () => {})
-    return new Player(child, lines, (await Promise.race([answer(lines), failed])) as Hello)
+    const ended = new Promise<never>((_, reject) => {
+      child.once('error', reject).once('close', () => reject(new Error(reason(complaints))))
+    })
+    ended.catch(() => {})
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const answer = async (): Promise<unknown> => {
+      const { value, done } = await Promise.race([lines.next(), ended])
+      return done ? ended : JSON.parse(value)
+    }
+    return new Player(child, answer, (await answer()) as Hello)
   }
 
   async round(milliseconds: number): Promise<Round> {
     this.#child.stdin?.write(`${JSON.stringify({ milliseconds })}\n`)
-    return (await answer(this.#lines)) as Round
+    return (await this.#answer()) as Round
   }
 
   async end(): Promise<void> {
@@ -42,8 +53,9 @@ export class Player {
   }
 }
 
-async function answer(lines: AsyncIterator<string>): Promise<unknown> {
-  const { value, done } = await lines.next()
-  if (done) throw new Error('the process ended without an answer')
-  return JSON.parse(value)
+/** The line of an error in what a process wrote to stderr, else its last line. */
+function reason(complaints: string): string {
+  const lines = complaints.split('\n').filter((line) => line.trim() !== '')
+  const error = lines.filter((line) => /^\w*(Error|Exception)\b/.test(line)).at(-1)
+  return error ?? lines.at(-1) ?? 'the process ended without an answer'
 }

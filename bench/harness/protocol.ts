@@ -20,6 +20,6 @@ export interface Round {
   readonly ms: number
   /** The shortest run. */
   readonly best: number
-  /** Processor time of the whole process, all threads, in seconds. */
+  /** Processor time of all its threads in this round, in seconds; since it started where the round is its only one. */
   readonly cpu: number
 }

@@ -1,7 +1,11 @@
 export const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
 
 /** A convolution without bias and the weight and bias of its batch norm. */
-const conv = (outputs: number, inputs: number, kernel: number) => [[outputs, inputs, kernel, kernel], [outputs], [outputs]]
+const conv = (outputs: number, inputs: number, kernel: number) => [
+  [outputs, inputs, kernel, kernel],
+  [outputs],
+  [outputs],
+]
 
 /** Blocks of 1x1, 3x3 and 1x1 convolutions; the first one also projects its input. */
 function stage(inputs: number, width: number, blocks: number): number[][] {
