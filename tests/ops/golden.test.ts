@@ -5,6 +5,7 @@ import { createReferenceBackend } from '../../src/backends/reference/index.js'
 import { Device } from '../../src/tensor/device.js'
 import type { FloatDType } from '../../src/shapes/dtype.js'
 import { assertClose } from '../../src/testing/close.js'
+import { seedOf, valuesOf } from './inputs.js'
 import { type Case, type Golden, run, table, versions } from './table.js'
 
 const device = new Device(createReferenceBackend())
@@ -36,6 +37,20 @@ describe('every case equals PyTorch, forward and gradients', () => {
         check(one, 'f32', rtol, atol)
       }
     })
+  }
+})
+
+it('the golden files hold the inputs that the table describes', () => {
+  for (const { row, cases } of table) {
+    for (const { name, position, inputs } of cases) {
+      const described = (row.inputs[position] ?? []).map((spec, i) => valuesOf(spec, seedOf(`${name} ${i}`)))
+      for (const [i, { values }] of inputs.entries())
+        assertClose(values, described[i] ?? [], {
+          rtol: 0,
+          atol: 0,
+          name: `${name}, input ${i}; run tools/golden/ops.py`,
+        })
+    }
   }
 })
 

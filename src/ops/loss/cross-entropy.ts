@@ -48,8 +48,7 @@ export function crossEntropy<
   return typed(operation(() => crossEntropyRecord(recordOf(logits), recordOf(target), options)))
 }
 
-/** The run time of `crossEntropy`. */
-export function crossEntropyRecord(x: TensorRecord, target: TensorRecord, options: CrossEntropyOptions): TensorRecord {
+function crossEntropyRecord(x: TensorRecord, target: TensorRecord, options: CrossEntropyOptions): TensorRecord {
   const { labelSmoothing: smoothing = 0, reduction = 'mean' } = options
   requireFloat('crossEntropy', x)
   if (!(smoothing >= 0 && smoothing <= 1)) {
