@@ -20,6 +20,8 @@ export async function launch(program) {
   const folder = join(root, '.cache', `bench-${process.pid}`)
   mkdirSync(folder, { recursive: true })
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  // Players end with their input; the folder goes only when this process leaves by itself.
+  process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
   await bundle({
     cwd: root,
     input: { program, player: 'bench/harness/player.ts', serve: 'bench/harness/serve.ts' },
