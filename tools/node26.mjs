@@ -12,7 +12,14 @@ const folder = join('.cache', 'node26')
 const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
 
 /** Where the binary is once it has been fetched. */
-export const node26 = join(root, folder, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+export const node26 = join(
+  root,
+  folder,
+  'node_modules',
+  name,
+  'bin',
+  process.platform === 'win32' ? 'node.exe' : 'node',
+)
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   if (!existsSync(node26)) {
