@@ -113,7 +113,9 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     if (missing.length > 0) {
       const what = missing.length === 1 ? `parameter ${missing[0]} has` : `parameters ${missing.join(', ')} have`
       const remedy = 'use them in the loss, or take them out of training with freeze(model, path)'
-      throw new GradientError(`${this.name}.step: ${what} no gradient; ${remedy}. Nothing was changed.`, { op: this.name })
+      throw new GradientError(`${this.name}.step: ${what} no gradient; ${remedy}. Nothing was changed.`, {
+        op: this.name,
+      })
     }
     const device = slots[0]?.entry.tensor.device ?? defaultDevice()
     const names = Object.keys(this.#scalars()) as Scalars[]
@@ -125,7 +127,10 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       })
       foreachTensors(this.#lower(dtype, names), stretches, scalars)
     }
-    device.onHost(() => this.steps++)
+    device.onHost(
+      () => this.steps++,
+      () => this.steps--,
+    )
     map.dispose(`${this.name}.step() has used them`)
   }
 
@@ -172,7 +177,8 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
 
   #validate(options: O): void {
     const lr = typeof options.lr === 'number' ? options.lr : options.lr(this.steps + 1)
-    const problem = Number.isFinite(lr) && lr >= 0 ? this.#definition.check?.(options) : `lr must be at least 0, got ${lr}`
+    const problem =
+      Number.isFinite(lr) && lr >= 0 ? this.#definition.check?.(options) : `lr must be at least 0, got ${lr}`
     if (problem) throw new OptionError(`${this.name}: ${problem}.`, { op: this.name })
   }
 }

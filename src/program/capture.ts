@@ -1,18 +1,35 @@
-import type { Kernel } from '../kernels/kernel.js'
 import { slotCount } from '../kernels/expr.js'
+import type { Kernel } from '../kernels/kernel.js'
 import { CaptureError } from '../shapes/errors.js'
-import type { Device } from '../tensor/device.js'
+import { contiguousStrides, sizeOf } from '../shapes/strides.js'
+import { bytesPerElement } from '../tensor/backend.js'
+import { type Device, recordOn } from '../tensor/device.js'
+import { type Layout, TensorRecord } from '../tensor/record.js'
 import type { Recorder, Scalars } from '../tensor/recorder.js'
-import { scope } from '../tensor/scope.js'
-import type { Storage } from '../tensor/storage.js'
+import { HELD, scope } from '../tensor/scope.js'
+import { Storage } from '../tensor/storage.js'
 import type { Node } from './node.js'
+import { leavesOf, type Tree } from './tree.js'
+
+/** Work of the host before each run, and how to take it back. */
+export interface Effect {
+  readonly run: () => void
+  readonly undo: (() => void) | undefined
+}
+
+/** What an argument is captured as: a tensor without memory. */
+export type Like = Pick<Layout, 'shape' | 'dtype'>
+
+/** A tensor that the function returned: where it lies, not the tensor itself, which ends with the capture. */
+export interface Output {
+  readonly storage: Storage
+  readonly layout: Layout
+}
 
 /** What running a function once has told: kernels and host work, in order. */
-export class Capture implements Recorder {
+class Recording implements Recorder {
   readonly nodes: Node[] = []
-  /** Run by the host before the kernels, in order, with every run. */
-  readonly effects: (() => void)[] = []
-  /** Contents that the function made from host numbers. */
+  readonly effects: Effect[] = []
   readonly constants: Storage[] = []
 
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void {
@@ -22,8 +39,8 @@ export class Capture implements Recorder {
     this.nodes.push({ kernel, storages, scalars: refs })
   }
 
-  onHost(effect: () => void): void {
-    this.effects.push(effect)
+  onHost(run: () => void, undo?: () => void): void {
+    this.effects.push({ run, undo })
   }
 
   keep(storage: Storage): void {
@@ -31,17 +48,68 @@ export class Capture implements Recorder {
   }
 }
 
-/** Runs `fn` with everything it would compute on `device` noted instead. */
-export function capture<R>(device: Device, fn: () => R): { readonly result: R; readonly captured: Capture } {
-  if (device.recorder) throw new CaptureError('compile: a compiled function was called inside another; call the plain function there.')
-  const captured = new Capture()
-  device.recorder = captured
-  try {
-    return { result: scope(fn), captured }
-  } catch (error) {
-    for (const storage of captured.constants) storage.release()
-    throw error
-  } finally {
-    device.recorder = undefined
+/** A function as a program. */
+export interface Captured {
+  readonly nodes: readonly Node[]
+  /** In order. */
+  readonly effects: readonly Effect[]
+  /** Contents that the function made from host numbers; the program owns one reference to each. */
+  readonly constants: readonly Storage[]
+  /** What the arguments were captured as. */
+  readonly inputs: readonly Storage[]
+  /** What the function returned, with its tensors in the order of `outputs`. */
+  readonly result: Tree
+  readonly outputs: readonly Output[]
+}
+
+function standIn(device: Device, { shape, dtype }: Like): TensorRecord {
+  const storage = new Storage(device, sizeOf(shape) * bytesPerElement[dtype])
+  return new TensorRecord(storage, { dtype, shape, strides: contiguousStrides(shape), offset: 0 })
+}
+
+/** A result is made of tensors and plain data; anything that would wait or hold tensors elsewhere is refused. */
+function requireTensors(result: Tree): void {
+  if (result instanceof Promise) {
+    // It goes on with tensors that are gone; that it fails is what the error below says.
+    result.catch(() => undefined)
+    throw new CaptureError('compile: the function returned a promise; return tensors and await their values outside.')
   }
+  for (const leaf of leavesOf(result)) {
+    if (typeof leaf !== 'object' || leaf === null || leaf instanceof TensorRecord || !(HELD in leaf)) continue
+    const remedy = 'return the tensors themselves, as in gradients.get(weight)'
+    throw new CaptureError(`compile: the function returned gradients, which have no values until it runs; ${remedy}.`)
+  }
+}
+
+/**
+ * Runs `fn` with everything it would compute on `device` noted instead. `fn` gets a function that makes stand-ins for
+ * the arguments. Scopes around the call own nothing of what is made here.
+ */
+export function capture(device: Device, fn: (standIn: (like: Like) => TensorRecord) => unknown): Captured {
+  const recording = new Recording()
+  const inputs: Storage[] = []
+  let result: Tree
+  const outputs: Output[] = []
+  try {
+    recordOn(device, recording, () =>
+      scope(() => {
+        result = fn((like) => {
+          const record = standIn(device, like)
+          inputs.push(record.storage)
+          return record
+        })
+        requireTensors(result)
+        for (const leaf of leavesOf(result)) {
+          if (!(leaf instanceof TensorRecord)) continue
+          const { storage, dtype, shape, strides, offset } = leaf
+          outputs.push({ storage, layout: { dtype, shape, strides, offset } })
+        }
+      }),
+    )
+  } catch (error) {
+    for (const storage of recording.constants) storage.release()
+    throw error
+  }
+  const { nodes, effects, constants } = recording
+  return { nodes, effects, constants, inputs, result, outputs }
 }

@@ -1,15 +1,14 @@
-import type { Dims, Shape } from '../shapes/dim.js'
+import { type Dims, type Shape, sameShape } from '../shapes/dim.js'
 import type { DType } from '../shapes/dtype.js'
 import { CaptureError, DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
-import { contiguousStrides, sizeOf } from '../shapes/strides.js'
-import { bytesPerElement } from '../tensor/backend.js'
-import { type Device, defaultDevice } from '../tensor/device.js'
+import { sizeOf } from '../shapes/strides.js'
+import { type Device, defaultDevice, isCapturing } from '../tensor/device.js'
 import { toBytes } from '../tensor/elements.js'
 import { describe, emptyTensor, TensorRecord } from '../tensor/record.js'
-import { Storage } from '../tensor/storage.js'
 import type { DataOf, Tensor } from '../tensor/tensor.js'
+import type { Like } from './capture.js'
 import { Program } from './program.js'
-import { mapTensors, signatureOf, tensorsIn } from './tree.js'
+import { identityOf, isData, leavesOf, mapTensors, signatureOf } from './tree.js'
 
 /** Shape and dtype of an argument, known before there is one. */
 export interface Spec<S extends Shape = Shape, D extends DType = DType> {
@@ -36,19 +35,27 @@ export type TensorsOf<Specs extends readonly Spec[]> = {
 }
 /** What may be passed for them: tensors, typed arrays, and numbers for scalars. */
 export type ArgumentsOf<Specs extends readonly Spec[]> = {
-  [K in keyof Specs]: Specs[K] extends Spec<infer S, infer D> ? Tensor<S, D> | DataOf<D> | (S extends [] ? number : never) : never
+  [K in keyof Specs]: Specs[K] extends Spec<infer S, infer D>
+    ? Tensor<S, D> | DataOf<D> | (S extends [] ? number : never)
+    : never
 }
 
 /** A compiled function. */
 export interface Compiled<Args extends readonly unknown[], R> {
   (...args: Args): R
-  /** The program of the last call, or of the stated signature: kernels, bytes moved, arithmetic, memory. */
+  /**
+   * The program of the last call, or of the stated signature, as a table: one kernel a line in the order they run, with
+   * the bytes it moves and its arithmetic; `all` threads share it, or `one` runs it because it is small.
+   */
   explain(): string
-  /** Runs the function once with these arguments and gives the time of each kernel, in the order of `explain()`. */
+  /**
+   * Runs the function once with these arguments, which counts as a step, and returns `explain()` with the time that each
+   * kernel took by itself.
+   */
   profile(...args: Args): string
   /** How many signatures have a program now. */
   readonly programs: number
-  /** Returns the programs' memory. */
+  /** Returns the programs' memory. The next call captures the function again. */
   dispose(): void
 }
 
@@ -60,14 +67,23 @@ const mostPrograms = 8
  * on a fixed memory plan, without JavaScript in between. The same body gives the same numbers as when it is called
  * plainly.
  *
- * The function runs once per signature (structure, shapes and dtypes of its arguments), to be captured; programs are
- * cached. Models, optimizers and other tensors it mentions are used by identity and updated in place. What the host
- * works out per step (learning rates, counters, random keys) is worked out before each run.
+ * The function runs once per signature (structure, shapes and dtypes of its arguments, and the other values in them), to
+ * be captured; the programs of the last 8 signatures are kept. Arguments and results may be arrays and plain objects of
+ * tensors. Arguments are copied in and results out, so later runs overwrite nothing; results are on no tape.
+ * Models, optimizers and other tensors it mentions, also parameters among its arguments, are used by identity and
+ * updated in place; a parameter that it returns comes back as a view. What the host works out per step (learning rates,
+ * counters, random keys) is worked out before each run. Any other JavaScript in it runs at the capture only: a number it
+ * returns or a variable it assigns stays as it was then.
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, and typed arrays and plain numbers are accepted.
  *
- * Throws: `CaptureError` when the function reads a value or makes a model; `ShapeError`, `DTypeError`, `DeviceError` for
- * arguments that do not fit.
- * Torch: `torch.compile(step)`, with backward and optimizer inside.
+ * A run that fails counts no step and draws no random numbers. Arguments, schedules and exhausted memory fail before the
+ * kernels start; an index out of range is found before a parameter changes. Only after a `DeviceError` while the kernels
+ * run (a thread died) may parameters and state be half-written.
+ *
+ * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
+ * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;
+ * `DeviceError` when the memory does not suffice.
+ * Torch: `torch.compile(step)`, with backward and optimizer inside, and without guards on Python values.
  * @example
  * const step = compile((x: Tensor<[32, 784]>, y: Tensor<[32], 'i32'>) => {
  *   const loss = crossEntropy(model.forward(x.trace()), y)
@@ -90,22 +106,18 @@ export function compile(
   return compiled(fn, specs)
 }
 
-function compiled(fn: (...args: unknown[]) => unknown, specs: readonly Spec[] | undefined): Compiled<readonly unknown[], unknown> {
+function compiled(
+  fn: (...args: unknown[]) => unknown,
+  specs: readonly Spec[] | undefined,
+): Compiled<readonly unknown[], unknown> {
   const programs = new Map<string, Program>()
   let last: Program | undefined
-  const prepare = (args: readonly unknown[]): { program: Program; inputs: TensorRecord[]; own: TensorRecord[] } => {
-    const own: TensorRecord[] = []
-    const values = specs ? specs.map((spec, i) => admitted(spec, args[i], i, own)) : args
-    const inputs = tensorsIn(values)
-    const device = inputs[0]?.device ?? defaultDevice()
-    const other = inputs.find((record) => record.device !== device)
-    if (other) throw new DeviceError(`compile: arguments are on ${device.name} and on ${other.device.name}; create them on one device.`)
-    const taped = inputs.find((record) => record.tape === 'taped')
-    if (taped) throw new CaptureError('compile: an argument is taped; pass it plain and call .trace() inside the function.')
-    const key = signatureOf(values)
-    let program = programs.get(key)
-    if (program) programs.delete(key)
-    else program = captureProgram(device, values, fn)
+  const programFor = (device: Device, args: readonly unknown[]): Program => {
+    const key = `${identityOf(device)} ${specs ? 'stated' : signatureOf(args)}`
+    const known = programs.get(key)
+    const program = known ?? new Program(device, (standIn) => fn(...(specs?.map(standIn) ?? standIns(args, standIn))))
+    // The least recently used is the first of the map.
+    programs.delete(key)
     programs.set(key, program)
     for (const [oldest, unused] of programs) {
       if (programs.size <= mostPrograms) break
@@ -113,70 +125,105 @@ function compiled(fn: (...args: unknown[]) => unknown, specs: readonly Spec[] | 
       programs.delete(oldest)
     }
     last = program
-    return { program, inputs, own }
+    return program
   }
-  const call = (...args: readonly unknown[]): unknown => {
-    const { program, inputs, own } = prepare(args)
-    const result = program.run(inputs)
-    for (const record of own) record.dispose()
-    return result
-  }
-  return Object.assign(call, {
-    explain(): string {
-      if (!last && specs) last = captureProgram(defaultDevice(), specs.map((spec) => placeholder(defaultDevice(), spec)), fn)
-      return last?.explain() ?? 'Not compiled yet: call the function once, or state its signature.'
-    },
-    profile(...args: readonly unknown[]): string {
-      const { program, inputs, own } = prepare(args)
-      const times = program.profile(inputs)
+  const withProgram = <X>(
+    args: readonly unknown[],
+    use: (program: Program, inputs: readonly TensorRecord[]) => X,
+  ): X => {
+    if (isCapturing())
+      throw new CaptureError('compile: a compiled function was called inside another; call the plain function there.')
+    const own: TensorRecord[] = []
+    try {
+      const device = [...leavesOf(args)].find((leaf) => leaf instanceof TensorRecord)?.device ?? defaultDevice()
+      const values = specs ? admittedAll(device, specs, args, own) : args
+      const inputs = [...leavesOf(values)].filter(isData)
+      requireUsable(device, inputs)
+      return use(programFor(device, values), inputs)
+    } finally {
       for (const record of own) record.dispose()
-      return program.profileText(times)
+    }
+  }
+  const call = (...args: readonly unknown[]): unknown => withProgram(args, (program, inputs) => program.run(inputs))
+  const compiled = Object.assign(call, {
+    explain(): string {
+      const program = last ?? (specs && programFor(defaultDevice(), []))
+      return program?.explain() ?? 'Not compiled yet: call the function once, or state its signature.'
     },
-    get programs() {
-      return programs.size
-    },
+    profile: (...args: readonly unknown[]): string => withProgram(args, (program, inputs) => program.profile(inputs)),
+    programs: 0,
     dispose(): void {
       for (const program of programs.values()) program.release()
       programs.clear()
       last = undefined
     },
   })
+  return Object.defineProperty(compiled, 'programs', { get: () => programs.size })
 }
 
-function captureProgram(device: Device, values: unknown, fn: (...args: unknown[]) => unknown): Program {
-  const placeholders: TensorRecord[] = []
-  const inputs = mapTensors(values, (record) => {
-    const made = placeholder(device, record)
-    placeholders.push(made)
-    return made
-  }) as unknown[]
-  return new Program(device, placeholders, () => fn(...inputs))
+/** The arguments with stand-ins for the tensors that change from run to run. */
+const standIns = (args: readonly unknown[], standIn: (like: Like) => TensorRecord): unknown[] =>
+  args.map((arg) => mapTensors(arg, (record) => (isData(record) ? standIn(record) : record)))
+
+function requireUsable(device: Device, inputs: readonly TensorRecord[]): void {
+  for (const input of inputs) {
+    // Throws when it was disposed.
+    const { device: other } = input.storage
+    if (other !== device) {
+      const there = other.name === device.name ? `another ${other.name} device` : other.name
+      throw new DeviceError(`compile: arguments are on ${device.name} and on ${there}; create them on one device.`)
+    }
+    if (input.tape === 'taped')
+      throw new CaptureError('compile: an argument is taped; pass it plain and call .trace() inside the function.')
+  }
 }
 
-/** A tensor of a program that is not there yet. */
-function placeholder(device: Device, { shape, dtype }: { readonly shape: readonly number[]; readonly dtype: DType }): TensorRecord {
-  const storage = new Storage(device, sizeOf(shape) * bytesPerElement[dtype])
-  return new TensorRecord(storage, { dtype, shape, strides: contiguousStrides(shape), offset: 0 })
+/** The arguments of a stated signature as tensors, of which `own` are made here. */
+function admittedAll(
+  device: Device,
+  specs: readonly Spec[],
+  args: readonly unknown[],
+  own: TensorRecord[],
+): readonly TensorRecord[] {
+  if (args.length !== specs.length) {
+    const expected = specs.length === 1 ? '1 argument' : `${specs.length} arguments`
+    throw new ShapeError(`compile: the function takes ${expected}, got ${args.length}.`)
+  }
+  return specs.map((spec, position) => {
+    const record = admitted(device, spec, args[position], position)
+    if (record !== args[position]) own.push(record)
+    return record
+  })
 }
 
 /** An argument as a tensor of the stated kind. */
-function admitted(spec: Spec, value: unknown, position: number, own: TensorRecord[]): TensorRecord {
-  const expected = describe(spec)
+function admitted(device: Device, spec: Spec, value: unknown, position: number): TensorRecord {
+  const { shape, dtype } = spec
+  const expected = `argument ${position} must be a ${describe(spec)}`
   if (value instanceof TensorRecord) {
-    if (value.shape.join() !== spec.shape.join())
-      throw new ShapeError(`compile: argument ${position} must be a ${expected}, got a ${describe(value)}.`, { shapes: [spec.shape, value.shape] })
-    if (value.dtype !== spec.dtype) throw new DTypeError(`compile: argument ${position} must be a ${expected}, got ${value.dtype}.`)
-    return value
+    if (!sameShape(value.shape, shape))
+      throw new ShapeError(`compile: ${expected}, got a ${describe(value)}.`, { shapes: [shape, value.shape] })
+    if (value.dtype !== dtype) throw new DTypeError(`compile: ${expected}, got ${value.dtype}.`)
+    // A parameter is data here; as itself it would be used by identity.
+    return value.role ? value.view() : value
   }
-  const data = typeof value === 'number' ? [value] : value
-  const isData = Array.isArray(data) || (ArrayBuffer.isView(data) && !(data instanceof DataView))
-  const length = isData ? (data as ArrayLike<number>).length : undefined
-  if (length !== sizeOf(spec.shape)) {
-    const got = length === undefined ? typeof value : `${length} elements`
-    throw new ShapeError(`compile: argument ${position} must be a ${expected} or its ${sizeOf(spec.shape)} elements, got ${got}.`, { shapes: [spec.shape] })
+  const data = typeof value === 'number' && shape.length === 0 ? [value] : value
+  if (typeof value === 'number' && !isFloat(dtype) && !Number.isInteger(value))
+    throw new DTypeError(`compile: ${expected}, got ${value}, which is no value of ${dtype}.`)
+  const array = arrays[dtype]
+  if (!(data instanceof array) && !(Array.isArray(data) && data !== value)) {
+    const got = typeof value === 'object' ? (value?.constructor.name ?? 'null') : `${value}`
+    throw new DTypeError(`compile: ${expected} or a ${array.name} of its elements, got ${got}.`)
   }
-  const made = emptyTensor(defaultDevice(), spec.dtype, spec.shape)
-  made.storage.write(0, toBytes(data as ArrayLike<number>, spec.dtype))
-  own.push(made)
+  if (data.length !== sizeOf(shape)) {
+    throw new ShapeError(`compile: ${expected} or its ${sizeOf(shape)} elements, got ${data.length} elements.`, {
+      shapes: [shape],
+    })
+  }
+  const made = emptyTensor(device, dtype, shape)
+  made.storage.write(0, toBytes(data, dtype))
   return made
 }
+
+const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f64'
+const arrays = { f64: Float64Array, f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array }

@@ -34,9 +34,16 @@ export function bytesMoved({ kernel }: Node): number {
 const distinct = (shape: readonly number[], strides: readonly number[]): number =>
   shape.reduce((product, size, axis) => product * (strides[axis] === 0 ? 1 : size), 1)
 
+/** A time as people read it. */
+export function readableTime(nanoseconds: number): string {
+  if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(1)} us`
+  return nanoseconds < 1e9 ? `${(nanoseconds / 1e6).toFixed(2)} ms` : `${(nanoseconds / 1e9).toFixed(2)} s`
+}
+
 const kilo = (value: number, unit: string): string => {
   const steps = ['', 'k', 'M', 'G', 'T']
-  const step = value < 1 ? 0 : Math.min(steps.length - 1, Math.floor(Math.log10(value) / 3))
+  // From 999.95 on the rounded number would have four digits.
+  const step = steps.findIndex((_, i) => i === steps.length - 1 || value < 999.95 * 1000 ** i)
   return `${(value / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${steps[step]}${unit}`
 }
 
@@ -74,7 +81,7 @@ export function explain(phases: readonly Phase[], captured: number, arenaBytes: 
   const total = (measure: (node: Node) => number) => nodes.reduce((sum, node) => sum + measure(node), 0)
   return [
     `${captured} kernels captured, ${nodes.length} left after fusing, in ${phases.length} phases`,
-    `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}, about ${kilo(total(nanoseconds) / 1000, 'us')} on one thread`,
+    `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}, about ${readableTime(total(nanoseconds))} on one thread`,
     `arena ${kilo(arenaBytes, 'B')}, ${effects} host effects a run`,
     'phase  on   kernel      what                                                       moved    arithmetic',
     ...lines,

@@ -29,10 +29,13 @@ export function withoutDead(program: readonly Node[], results: ReadonlySet<Stora
 
 /** A map or reduction with its expressions as one list. */
 type Sweep = { readonly node: Node; readonly kernel: MapKernel | ReduceKernel }
-const exprsOf = (kernel: MapKernel | ReduceKernel): readonly Expr[] => (kernel.kind === 'map' ? kernel.exprs : [kernel.expr])
+const exprsOf = (kernel: MapKernel | ReduceKernel): readonly Expr[] =>
+  kernel.kind === 'map' ? kernel.exprs : [kernel.expr]
 
 function sweepOf(node: Node | undefined): Sweep | undefined {
-  return node && (node.kernel.kind === 'map' || node.kernel.kind === 'reduce') ? { node, kernel: node.kernel } : undefined
+  return node && (node.kernel.kind === 'map' || node.kernel.kind === 'reduce')
+    ? { node, kernel: node.kernel }
+    : undefined
 }
 
 function fuseMaps(program: readonly Node[], results: ReadonlySet<Storage>): Node[] {
@@ -45,7 +48,7 @@ function fuseMaps(program: readonly Node[], results: ReadonlySet<Storage>): Node
       if (!consumer || slot >= consumer.kernel.inputs.length) break
       const merged = absorb(consumer, slot, at, list, uses, results)
       if (merged) {
-        recount(uses.readers, consumer.node, merged, list)
+        recount(uses.readers, consumer.node, merged, list, results)
         list[at] = merged
       } else slot++
     }
@@ -66,21 +69,30 @@ function usesOf(program: readonly Node[]): Uses {
   const writers = new Map<Storage, number[]>()
   const readers = new Map<Storage, number>()
   program.forEach((node, at) => {
-    for (const { storage, write } of accesses(node)) if (write) writers.set(storage, [...(writers.get(storage) ?? []), at])
+    for (const { storage, write } of accesses(node))
+      if (write) writers.set(storage, [...(writers.get(storage) ?? []), at])
     for (const storage of readsOf(node)) readers.set(storage, (readers.get(storage) ?? 0) + 1)
   })
   return { writers, readers }
 }
 
 /** Counts anew after `before` became `after`; a producer nobody reads any more stops reading, too. */
-function recount(readers: Map<Storage, number>, before: Node, after: Node, list: readonly Node[]): void {
+function recount(
+  readers: Map<Storage, number>,
+  before: Node,
+  after: Node,
+  list: readonly Node[],
+  results: ReadonlySet<Storage>,
+): void {
   const [old, now] = [readsOf(before), readsOf(after)]
   for (const storage of now) if (!old.has(storage)) readers.set(storage, (readers.get(storage) ?? 0) + 1)
   const drop = (storage: Storage): void => {
     const left = (readers.get(storage) ?? 1) - 1
     readers.set(storage, left)
-    if (left > 0 || !storage.captured) return
-    const producer = list.find((node) => node !== before && accesses(node).some((access) => access.write && access.storage === storage))
+    if (left > 0 || !storage.captured || results.has(storage)) return
+    const producer = list.find(
+      (node) => node !== before && accesses(node).some((access) => access.write && access.storage === storage),
+    )
     if (producer) for (const read of readsOf(producer)) drop(read)
   }
   for (const storage of old) if (!now.has(storage)) drop(storage)
@@ -105,7 +117,11 @@ function absorb(
   const expr = source.kernel.exprs[0]
   const inputs = expr && readAs(source.kernel, operand, kernel.shape)
   if (!expr || !inputs) return undefined
-  const single = uses.readers.get(storage) === 1 && !results.has(storage)
+  // Where the consumer reads the product in another way too, it has to be stored all the same.
+  const everywhere = node.storages.every(
+    (other, i) => other !== storage || (kernel.inputs[i] && sameOperand(kernel.inputs[i], operand)),
+  )
+  const single = everywhere && uses.readers.get(storage) === 1 && !results.has(storage)
   if (!single && !isCheap(expr)) return undefined
   const written = new Set(source.storages.slice(0, -1))
   for (let i = writer + 1; i <= at; i++) {
@@ -122,8 +138,9 @@ function absorb(
 function readAs(producer: MapKernel, operand: Operand, shape: readonly number[]): readonly Operand[] | undefined {
   const [product] = producer.outputs
   const packed = (o: Operand, over: readonly number[]) => o.strides.join() === contiguousStrides(over).join()
-  if (!product || product.offset !== 0 || operand.offset !== 0 || product.dtype !== operand.dtype) return undefined
-  if (!packed(product, producer.shape) || !packed(operand, shape) || sizeOf(shape) !== sizeOf(producer.shape)) return undefined
+  if (product?.offset !== 0 || operand.offset !== 0 || product.dtype !== operand.dtype) return undefined
+  if (!packed(product, producer.shape) || !packed(operand, shape) || sizeOf(shape) !== sizeOf(producer.shape))
+    return undefined
   if (shape.join() === producer.shape.join()) return producer.inputs
   // The product was reshaped on the way: its operands must be flat, too.
   const flat = producer.inputs.map((o): Operand | undefined => {
@@ -140,7 +157,13 @@ function isCheap(expr: Expr): boolean {
   return all.length <= 6 && all.filter((e) => e.op === 'input').length <= 2 && !all.some((e) => costly.has(e.op))
 }
 
-function spliced({ node, kernel }: Sweep, slot: number, source: Node, inputs: readonly Operand[], product: Expr): Node | undefined {
+function spliced(
+  { node, kernel }: Sweep,
+  slot: number,
+  source: Node,
+  inputs: readonly Operand[],
+  product: Expr,
+): Node | undefined {
   const operands: Operand[] = []
   const storages: Storage[] = []
   const place = (operand: Operand | undefined, storage: Storage | undefined): number => {
@@ -167,7 +190,10 @@ function spliced({ node, kernel }: Sweep, slot: number, source: Node, inputs: re
   const written = node.storages.slice(kernel.inputs.length)
   const [expr] = exprs
   if (kernel.kind === 'reduce' && !expr) return undefined
-  const fused = kernel.kind === 'map' ? { ...kernel, inputs: operands, exprs } : { ...kernel, inputs: operands, expr: expr ?? kernel.expr }
+  const fused =
+    kernel.kind === 'map'
+      ? { ...kernel, inputs: operands, exprs }
+      : { ...kernel, inputs: operands, expr: expr ?? kernel.expr }
   return { kernel: fused, storages: [...storages, ...written], scalars: [...node.scalars, ...source.scalars] }
 }
 
@@ -197,9 +223,13 @@ function canSink(list: readonly (Node | undefined)[], from: number, to: number):
   if (!node) return false
   const touched = new Set(accesses(node).map(({ storage }) => storage))
   const written = new Set(accesses(node).flatMap(({ storage, write }) => (write ? [storage] : [])))
-  return list.slice(from + 1, to).every((between) =>
-    between ? accesses(between).every(({ storage, write }) => !written.has(storage) && !(write && touched.has(storage))) : true,
-  )
+  return list
+    .slice(from + 1, to)
+    .every((between) =>
+      between
+        ? accesses(between).every(({ storage, write }) => !written.has(storage) && !(write && touched.has(storage)))
+        : true,
+    )
 }
 
 interface Place {
@@ -208,7 +238,8 @@ interface Place {
 }
 const placesOf = (node: Node, kernel: ForeachKernel): readonly (readonly Place[])[] =>
   kernel.parts.map(({ operands }) => operands.map(({ buffer, offset }) => ({ storage: node.storages[buffer], offset })))
-const samePlace = (a: Place | undefined, b: Place | undefined) => a !== undefined && a.storage === b?.storage && a.offset === b?.offset
+const samePlace = (a: Place | undefined, b: Place | undefined) =>
+  a !== undefined && a.storage === b?.storage && a.offset === b?.offset
 
 /** `b` after `a` in one pass, when their parts are the same stretches of the same tensors. */
 function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): Node | undefined {
@@ -218,11 +249,17 @@ function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): No
   const outputsOf = (part: number) => from[part]?.slice(first.inputs.length) ?? []
   // Which output of the first pass each input of the second is; the same in every part.
   const fed = second.inputs.map((_, i) => outputsOf(0).findIndex((place) => samePlace(place, to[0]?.[i])))
-  const consistent = to.every((places, part) => fed.every((j, i) => outputsOf(part).findIndex((p) => samePlace(p, places[i])) === j))
-  // A pass that overwrites what the first one touches, other than at the same element, cannot be joined.
+  const consistent = to.every((places, part) =>
+    fed.every((j, i) => outputsOf(part).findIndex((p) => samePlace(p, places[i])) === j),
+  )
+  // A pass that overwrites what the first one touches, or reads what it writes, other than at the same element, cannot be
+  // joined: the parts run in any order.
   const touched = new Set(a.storages)
+  const written = new Set(from.flatMap((places) => places.slice(first.inputs.length).map(({ storage }) => storage)))
   const clobbers = to.some((places) =>
-    places.slice(second.inputs.length).some(({ storage }) => storage && touched.has(storage)),
+    places.some(({ storage }, i) =>
+      i < second.inputs.length ? (fed[i] ?? -1) < 0 && written.has(storage) : storage && touched.has(storage),
+    ),
   )
   if (!consistent || clobbers || !fed.some((j) => j >= 0)) return undefined
   const extra = fed.flatMap((j, i) => (j < 0 ? [i] : []))
@@ -245,7 +282,13 @@ function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): No
     return { length, operands: [...reads, ...x.slice(first.inputs.length), ...y.slice(second.inputs.length)].map(at) }
   })
   const inputs = [...first.inputs, ...extra.flatMap((i) => second.inputs[i] ?? [])]
-  const kernel: ForeachKernel = { kind: 'foreach', inputs, outputs: [...first.outputs, ...second.outputs], exprs: all, parts }
+  const kernel: ForeachKernel = {
+    kind: 'foreach',
+    inputs,
+    outputs: [...first.outputs, ...second.outputs],
+    exprs: all,
+    parts,
+  }
   const scalars: ScalarRef[] = [...a.scalars, ...b.scalars]
   return { kernel, storages, scalars }
 }

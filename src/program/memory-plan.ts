@@ -22,9 +22,14 @@ interface Interval {
 
 /**
  * Places every captured storage so that those alive at the same time do not overlap: largest first, each at the
- * lowest place that is free while it lives. `inputs` live from the start, `results` to the end.
+ * lowest place that is free while it lives. `inputs` live from the start, `results` to the end. An input that nothing
+ * touches has no place.
  */
-export function planMemory(phases: readonly Phase[], inputs: readonly Storage[], results: ReadonlySet<Storage>): MemoryPlan {
+export function planMemory(
+  phases: readonly Phase[],
+  inputs: readonly Storage[],
+  results: ReadonlySet<Storage>,
+): MemoryPlan {
   const intervals = new Map<Storage, Interval>()
   const touch = (storage: Storage, phase: number): void => {
     if (!storage.captured) return
@@ -32,11 +37,14 @@ export function planMemory(phases: readonly Phase[], inputs: readonly Storage[],
     if (known) known.last = Math.max(known.last, phase)
     else intervals.set(storage, { storage, size: align(storage.byteLength) + slack, first: phase, last: phase })
   }
-  for (const storage of inputs) touch(storage, -1)
   phases.forEach(({ shared, single }, phase) => {
     for (const node of [...shared, ...single]) for (const { storage } of accesses(node)) touch(storage, phase)
   })
   for (const storage of results) touch(storage, phases.length)
+  for (const storage of inputs) {
+    const interval = intervals.get(storage)
+    if (interval) interval.first = -1
+  }
 
   const placed: (Interval & { offset: number })[] = []
   for (const interval of [...intervals.values()].sort((a, b) => b.size - a.size)) {

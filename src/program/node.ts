@@ -35,12 +35,16 @@ export function accesses({ kernel, storages }: Node): Access[] {
   if (kernel.kind === 'foreach') {
     const dtypes = [...kernel.inputs, ...kernel.outputs]
     for (const part of kernel.parts)
-      part.operands.forEach(({ buffer }, i) => note(buffer, dtypes[i] ?? 'f32', i >= kernel.inputs.length))
+      for (const [i, { buffer }] of part.operands.entries()) note(buffer, dtypes[i] ?? 'f32', i >= kernel.inputs.length)
     return found
   }
   const { reads, writes } = operandsOf(kernel)
-  reads.forEach((operand, i) => note(i, operand.dtype, false))
-  writes.forEach((operand, i) => note(reads.length + i, operand.dtype, true))
+  reads.forEach(({ dtype }, i) => {
+    note(i, dtype, false)
+  })
+  writes.forEach(({ dtype }, i) => {
+    note(reads.length + i, dtype, true)
+  })
   // What is added to is read as well.
   if (kernel.kind === 'scatterAdd') note(2, kernel.output.dtype, false)
   return found

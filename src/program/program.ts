@@ -1,13 +1,14 @@
 import { input } from '../kernels/expr.js'
 import type { Plan, PlanStep } from '../kernels/plan.js'
 import { CaptureError } from '../shapes/errors.js'
+import { contiguousStrides } from '../shapes/strides.js'
 import { type Buffer, bytesPerElement, type Executable } from '../tensor/backend.js'
 import type { Device } from '../tensor/device.js'
 import { TensorRecord } from '../tensor/record.js'
 import { HostScalars, type Scalars } from '../tensor/recorder.js'
 import { Storage } from '../tensor/storage.js'
-import { type Capture, capture } from './capture.js'
-import { explain } from './explain.js'
+import { type Captured, capture, type Effect, type Output } from './capture.js'
+import { explain, readableTime } from './explain.js'
 import { fuse } from './fuse.js'
 import { planMemory } from './memory-plan.js'
 import { accesses, moved, type Node, type ScalarRef } from './node.js'
@@ -23,12 +24,20 @@ interface ScalarTable {
   positionOf(ref: ScalarRef): number
 }
 
+/** An argument's place in the arena, packed. */
+interface Slot {
+  readonly offset: number
+  readonly byteLength: number
+}
+
 /** A function captured for one signature: kernels on fixed memory, and what the host does before each run. */
 export class Program {
   readonly #device: Device
-  readonly #effects: readonly (() => void)[]
-  readonly #inputs: readonly TensorRecord[]
+  readonly #effects: readonly Effect[]
+  /** By argument; undefined where nothing reads it. */
+  readonly #inputs: readonly (Slot | undefined)[]
   readonly #result: Tree
+  readonly #outputs: readonly Output[]
   readonly #offsets: ReadonlyMap<Storage, number>
   readonly #arena: Buffer
   readonly #table: ScalarTable
@@ -39,39 +48,46 @@ export class Program {
   readonly #text: () => string
   #released = false
 
-  /** Captures `fn` on placeholders of the inputs' shapes and prepares it; nothing runs yet. */
-  constructor(device: Device, placeholders: readonly TensorRecord[], fn: () => unknown) {
-    const { result, captured } = capture(device, fn)
+  /**
+   * Captures `fn` and prepares what it did; nothing runs yet.
+   *
+   * Throws: what `fn` throws, and `DeviceError` when the memory does not suffice; nothing stays allocated then.
+   */
+  constructor(device: Device, fn: Parameters<typeof capture>[1]) {
+    const captured = capture(device, fn)
     this.#device = device
     this.#effects = captured.effects
-    this.#inputs = placeholders
-    this.#result = result as Tree
-    const outputs = new Set<Storage>()
-    mapTensors(this.#result, (record) => {
-      outputs.add(record.storage)
-      return record
-    })
-    const program = fuse(captured.nodes, outputs)
+    this.#result = captured.result
+    this.#outputs = captured.outputs
+    const results = new Set(captured.outputs.map(({ storage }) => storage))
+    const program = fuse(captured.nodes, results)
     const phases = schedule(program)
-    const plan = planMemory(phases, placeholders.map((record) => record.storage), outputs)
+    const plan = planMemory(phases, captured.inputs, results)
     this.#offsets = plan.offsets
+    this.#inputs = captured.inputs.map((storage) => {
+      const offset = plan.offsets.get(storage)
+      return offset === undefined ? undefined : { offset, byteLength: storage.byteLength }
+    })
     this.#retained = held(program, captured)
-    this.#written = [...new Set(program.flatMap((node) => accesses(node).flatMap(({ storage, write }) => (write && !storage.captured ? [storage] : []))))]
+    this.#written = [...new Set(program.flatMap(lastingWrites))]
     this.#table = scalarTable(program)
     this.#scalars = new Float64Array(this.#table.refs.length)
+    let arena: Buffer | undefined
     try {
-      this.#arena = device.backend.allocate(Math.max(64, plan.byteLength))
+      arena = device.backend.allocate(Math.max(64, plan.byteLength))
+      const buffers = [arena, ...new Set(this.#retained.map((storage) => storage.block.buffer))]
+      const step = (node: Node) => this.#step(node, buffers)
+      const bound: Plan = {
+        phases: phases.map(({ shared, single }) => ({ shared: shared.map(step), single: single.map(step) })),
+        scalarCount: this.#table.refs.length,
+      }
+      this.#arena = arena
+      this.#executable = device.backend.compile?.(bound, buffers) ?? interpreted(device, bound, buffers)
     } catch (error) {
+      if (arena) device.backend.free(arena)
       for (const storage of this.#retained) storage.release()
       throw error
     }
-    const buffers = [this.#arena, ...new Set(this.#retained.map((storage) => storage.block.buffer))]
-    const step = (node: Node) => this.#step(node, buffers)
-    const bound: Plan = {
-      phases: phases.map(({ shared, single }) => ({ shared: shared.map(step), single: single.map(step) })),
-      scalarCount: this.#table.refs.length,
-    }
-    this.#executable = device.backend.compile?.(bound, buffers) ?? interpreted(device, bound, buffers)
     this.#text = () => explain(phases, captured.nodes.length, plan.byteLength, captured.effects.length)
   }
 
@@ -88,35 +104,48 @@ export class Program {
     }
   }
 
+  /**
+   * One run: arguments in, host work, kernels, results out.
+   *
+   * What can fail before the kernels (an argument, memory for results, a schedule) fails with nothing changed. When the
+   * kernels fail, counters and random numbers are as before the run. An index out of range is found before anything
+   * lasting is written; after a `DeviceError` (a thread died) parameters and state may be half-written.
+   */
   run(inputs: readonly TensorRecord[]): unknown {
-    if (this.#released) throw new CaptureError('compile: this program was released with dispose(); compile the function again.')
-    this.#inputs.forEach((slot, i) => this.#bind(slot, inputs[i]))
-    for (const effect of this.#effects) effect()
-    this.#fillScalars()
-    this.#executable.run(this.#scalars)
-    for (const storage of this.#written) storage.version++
-    return mapTensors(this.#result, (record) => this.#handOver(record))
+    const { backend } = this.#device
+    const large = this.#outputs.map(({ storage }) => {
+      const onHost = storage.byteLength <= handedOver && backend.readSync !== undefined
+      return storage.captured && !onHost ? () => this.#device.allocate(storage.byteLength) : undefined
+    })
+    const made: (Storage | undefined)[] = []
+    try {
+      for (const allocate of large) made.push(allocate?.())
+      this.#execute(inputs, (table) => this.#executable.run(table))
+    } catch (error) {
+      for (const storage of made) storage?.release()
+      throw error
+    }
+    const records = this.#outputs.map((output, i) => this.#handOver(output, made[i]))
+    let next = 0
+    return mapTensors(this.#result, () => records[next++])
   }
 
-  profile(inputs: readonly TensorRecord[]): readonly number[] | undefined {
-    this.#inputs.forEach((slot, i) => this.#bind(slot, inputs[i]))
-    for (const effect of this.#effects) effect()
-    this.#fillScalars()
-    return this.#executable.profile?.(this.#scalars)
+  /** The lines of `explain()` with the time that each kernel took in one run; results are dropped. */
+  profile(inputs: readonly TensorRecord[]): string {
+    const times = this.#execute(inputs, (table) => this.#executable.profile?.(table) ?? this.#executable.run(table))
+    if (!times) return `${this.#text()}\n(this device does not time its kernels)`
+    const lines = this.#text().split('\n')
+    const from = lines.length - times.length
+    const shown = (i: number) =>
+      i === from - 1 ? '     time' : i < from ? '' : readableTime(times[i - from] ?? 0).padStart(9)
+    return lines.map((line, i) => `${line}  ${shown(i)}`.trimEnd()).join('\n')
   }
 
   explain(): string {
     return this.#text()
   }
 
-  /** The lines of `explain()` with a time each. */
-  profileText(times: readonly number[] | undefined): string {
-    if (!times) return `${this.#text()}\n(this device does not time its kernels)`
-    const lines = this.#text().split('\n')
-    const from = lines.length - times.length
-    return lines.map((line, i) => (i < from ? line : `${line}  ${((times[i - from] ?? 0) / 1000).toFixed(1).padStart(9)} us`)).join('\n')
-  }
-
+  /** Returns the memory; the program does not run any more. */
   release(): void {
     if (this.#released) return
     this.#released = true
@@ -125,20 +154,46 @@ export class Program {
     for (const storage of this.#retained) storage.release()
   }
 
+  #execute<X>(inputs: readonly TensorRecord[], kernels: (table: Float64Array) => X): X {
+    if (this.#released)
+      throw new CaptureError('compile: this program was released with dispose(); call the compiled function again.')
+    for (const [i, slot] of this.#inputs.entries()) this.#bind(slot, inputs[i])
+    const { generator } = this.#device
+    const draws = generator.state()
+    let done = 0
+    try {
+      for (const { run } of this.#effects) {
+        run()
+        done++
+      }
+      this.#fillScalars()
+      for (const storage of this.#written) storage.version++
+      return kernels(this.#scalars)
+    } catch (error) {
+      for (const { undo } of this.#effects.slice(0, done).reverse()) undo?.()
+      generator.load(draws)
+      throw error
+    }
+  }
+
   /** Copies an argument into its slot. */
-  #bind(slot: TensorRecord, argument: TensorRecord | undefined): void {
-    const offset = this.#offsets.get(slot.storage)
-    // A slot nobody reads has no place.
-    if (offset === undefined || !argument) return
+  #bind(slot: Slot | undefined, argument: TensorRecord | undefined): void {
+    if (!slot || !argument) return
+    const { dtype, shape } = argument
+    const size = bytesPerElement[dtype]
+    const { buffer, byteOffset } = argument.storage.block
     if (argument.contiguous) {
-      const { buffer, byteOffset } = argument.storage.block
-      const size = bytesPerElement[argument.dtype]
-      this.#device.backend.copy(buffer, byteOffset + argument.offset * size, this.#arena, offset, slot.storage.byteLength)
+      this.#device.backend.copy(buffer, byteOffset + argument.offset * size, this.#arena, slot.offset, slot.byteLength)
     } else {
-      const { shape, strides, dtype } = slot
-      const output = { dtype, strides, offset: offset / bytesPerElement[dtype] }
-      const kernel = { kind: 'map', shape, inputs: [argument.operand()], outputs: [output], exprs: [input(0, dtype)] } as const
-      this.#device.backend.run(kernel, [argument.storage.block.buffer, this.#arena], [])
+      const output = { dtype, strides: contiguousStrides(shape), offset: slot.offset / size }
+      const kernel = {
+        kind: 'map',
+        shape,
+        inputs: [argument.operand()],
+        outputs: [output],
+        exprs: [input(0, dtype)],
+      } as const
+      this.#device.backend.run(kernel, [buffer, this.#arena], [])
     }
   }
 
@@ -149,27 +204,34 @@ export class Program {
     })
   }
 
-  /** A result that later runs leave alone. */
-  #handOver(record: TensorRecord): TensorRecord {
-    const { storage, dtype, shape, strides, offset } = record
-    if (!storage.captured) return record.view()
+  /** A result that later runs leave alone; of what is not the program's own, a view. */
+  #handOver({ storage, layout }: Output, made: Storage | undefined): TensorRecord {
+    if (!storage.captured) return new TensorRecord(storage.retain(), layout)
     const { backend } = this.#device
     const from = this.#offsets.get(storage) ?? 0
-    const bytes = storage.byteLength <= handedOver ? backend.readSync?.(this.#arena, from, storage.byteLength) : undefined
-    if (bytes) return new TensorRecord(Storage.onHost(this.#device, bytes), { dtype, shape, strides, offset })
-    const made = this.#device.allocate(storage.byteLength)
-    backend.copy(this.#arena, from, made.block.buffer, made.block.byteOffset, storage.byteLength)
-    return new TensorRecord(made, { dtype, shape, strides, offset })
+    if (made) {
+      backend.copy(this.#arena, from, made.block.buffer, made.block.byteOffset, storage.byteLength)
+      return new TensorRecord(made, layout)
+    }
+    const bytes = backend.readSync?.(this.#arena, from, storage.byteLength) ?? new Uint8Array(storage.byteLength)
+    return new TensorRecord(Storage.onHost(this.#device, bytes), layout)
   }
 }
 
-/** Memory outside the program that it uses; kept alive with it. Constants already are. */
-function held(program: readonly Node[], { constants }: Capture): Storage[] {
-  const outside = new Set(program.flatMap((node) => node.storages.filter((storage) => !storage.captured)))
-  for (const storage of constants) outside.delete(storage)
+/**
+ * Memory outside the program that it uses, kept alive with it: models, state, and the constants it made, less those
+ * that fusing has made needless.
+ */
+function held(program: readonly Node[], { constants, outputs }: Captured): Storage[] {
+  const used = [...program.flatMap((node) => node.storages), ...outputs.map(({ storage }) => storage)]
+  const outside = new Set(used.filter((storage) => !storage.captured))
   for (const storage of outside) storage.retain()
-  return [...outside, ...constants]
+  for (const storage of constants) storage.release()
+  return [...outside]
 }
+
+const lastingWrites = (node: Node): Storage[] =>
+  accesses(node).flatMap(({ storage, write }) => (write && !storage.captured ? [storage] : []))
 
 /** One place in the table for every number that a kernel reads. */
 function scalarTable(program: readonly Node[]): ScalarTable {
@@ -187,14 +249,29 @@ function scalarTable(program: readonly Node[]): ScalarTable {
 
 /** For backends that do not compile: the kernels one after another. */
 function interpreted(device: Device, { phases }: Plan, buffers: readonly Buffer[]): Executable {
-  const steps = phases.flatMap(({ shared, single }) => [...shared, ...single]).map(({ kernel, buffers: slots, scalars }) => ({
-    kernel,
-    buffers: slots.flatMap((slot) => buffers[slot] ?? []),
-    scalars,
-  }))
+  const steps = phases
+    .flatMap(({ shared, single }) => [...shared, ...single])
+    .map(({ kernel, buffers: slots, scalars }) => ({
+      kernel,
+      buffers: slots.flatMap((slot) => buffers[slot] ?? []),
+      scalars,
+    }))
+  const runStep = ({ kernel, buffers: own, scalars }: (typeof steps)[number], table: Float64Array): void =>
+    device.backend.run(
+      kernel,
+      own,
+      scalars.map((at) => table[at] ?? 0),
+    )
   return {
     run(table) {
-      for (const { kernel, buffers: own, scalars } of steps) device.backend.run(kernel, own, scalars.map((at) => table[at] ?? 0))
+      for (const step of steps) runStep(step, table)
+    },
+    profile(table) {
+      return steps.map((step) => {
+        const start = performance.now()
+        runStep(step, table)
+        return (performance.now() - start) * 1e6
+      })
     },
     release() {},
   }

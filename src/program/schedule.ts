@@ -15,11 +15,15 @@ export interface Phase {
 /** Kernels expected to take less than this many ns on one thread are not shared: waking others costs as much. */
 const smallest = 3000
 
-/** Puts kernels into as few phases as their dependencies allow, each as early as possible. */
+/**
+ * Puts kernels into as few phases as their dependencies allow, each as early as possible. What lasts (parameters, state)
+ * is written only after the indices of earlier kernels were checked: a run that fails for an index has changed nothing.
+ */
 export function schedule(program: readonly Node[]): Phase[] {
   const phases: Phase[] = []
   const written = new Map<Storage, { phase: number; small: boolean }>()
   const read = new Map<Storage, { phase: number; small: boolean }[]>()
+  const checked: { phase: number; small: boolean }[] = []
   for (const node of program) {
     const small = nanoseconds(node) < smallest
     const touched = accesses(node)
@@ -32,7 +36,9 @@ export function schedule(program: readonly Node[]): Phase[] {
       after(written.get(storage))
       if (write) for (const reader of read.get(storage) ?? []) after(reader)
     }
+    if (touched.some(({ storage, write }) => write && !storage.captured)) checked.forEach(after)
     const place = { phase, small }
+    if (node.kernel.kind === 'gather' || node.kernel.kind === 'scatterAdd') checked.push(place)
     for (const { storage, write } of touched) {
       if (write) {
         written.set(storage, place)

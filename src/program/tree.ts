@@ -1,3 +1,4 @@
+import { CaptureError } from '../shapes/errors.js'
 import { TensorRecord } from '../tensor/record.js'
 
 /** What compiled functions take and give: tensors, in arrays and objects, beside anything else. */
@@ -16,31 +17,55 @@ export function mapTensors(tree: Tree, replace: (record: TensorRecord) => unknow
   return Object.fromEntries(Object.entries(tree).map(([key, item]) => [key, mapTensors(item, replace)]))
 }
 
-/** The tensors of a structure, in order. */
-export function tensorsIn(tree: Tree): TensorRecord[] {
-  const found: TensorRecord[] = []
-  mapTensors(tree, (record) => {
-    found.push(record)
-    return record
-  })
-  return found
+/** What arrays and plain objects hold, in order: tensors and anything else. */
+export function* leavesOf(tree: Tree): Generator<unknown> {
+  if (Array.isArray(tree)) for (const item of tree) yield* leavesOf(item)
+  else if (typeof tree === 'object' && tree !== null && !(tree instanceof TensorRecord) && isPlain(tree))
+    for (const item of Object.values(tree)) yield* leavesOf(item)
+  else yield tree
 }
 
-/** Structure, shapes and dtypes as text: equal texts share a program. Numbers and strings in it are part of the code. */
+/** Whether an argument is data, copied into the program with each run. Parameters and buffers are used by identity. */
+export const isData = (leaf: unknown): leaf is TensorRecord => leaf instanceof TensorRecord && leaf.role === undefined
+
+/**
+ * Structure, shapes and dtypes as text: equal texts share a program. Numbers and strings in it are part of the program,
+ * and so are models, parameters and other objects, by identity.
+ *
+ * Throws: `CaptureError` for typed arrays: the program would keep the numbers of the first.
+ */
 export function signatureOf(tree: Tree): string {
-  if (tree instanceof TensorRecord) return `${tree.dtype}[${tree.shape}]${tree.tape === 'taped' ? 't' : ''}`
+  if (isData(tree)) return `${tree.dtype}[${tree.shape}]`
   if (Array.isArray(tree)) return `(${tree.map(signatureOf).join()})`
-  if (typeof tree === 'object' && tree !== null && isPlain(tree))
-    return `{${Object.entries(tree).map(([key, item]) => `${JSON.stringify(key)}:${signatureOf(item)}`).join()}}`
-  return typeof tree === 'function' || typeof tree === 'object' ? `#${identity(tree)}` : JSON.stringify(tree) ?? 'undefined'
+  if (typeof tree === 'object' && tree !== null && !(tree instanceof TensorRecord)) {
+    if (ArrayBuffer.isView(tree)) {
+      const remedy = 'make a tensor of it, or state the signature: compile([f32(32, 784)], …)'
+      throw new CaptureError(
+        `compile: an argument is a ${tree.constructor.name}, whose numbers would stay in the program; ${remedy}.`,
+      )
+    }
+    if (isPlain(tree))
+      return `{${Object.entries(tree)
+        .map(([key, item]) => `${JSON.stringify(key)}:${signatureOf(item)}`)
+        .join()}}`
+  }
+  if (typeof tree === 'string') return JSON.stringify(tree)
+  if (typeof tree === 'bigint') return `${tree}n`
+  if (typeof tree === 'function' || typeof tree === 'symbol' || (typeof tree === 'object' && tree !== null))
+    return `#${identityOf(tree)}`
+  return Object.is(tree, -0) ? '-0' : String(tree)
 }
 
 const identities = new WeakMap<object, number>()
+const symbols = new Map<symbol, number>()
 let nextIdentity = 0
-/** Anything that is neither a tensor nor plain data is told apart by identity. */
-function identity(value: object | null): number {
-  if (value === null) return -1
-  const known = identities.get(value) ?? nextIdentity++
-  identities.set(value, known)
-  return known
+
+/** A number that no other object has. */
+export function identityOf(value: object | symbol): number {
+  const known = typeof value === 'symbol' ? symbols.get(value) : identities.get(value)
+  if (known !== undefined) return known
+  const fresh = nextIdentity++
+  if (typeof value === 'symbol') symbols.set(value, fresh)
+  else identities.set(value, fresh)
+  return fresh
 }

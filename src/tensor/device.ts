@@ -10,6 +10,30 @@ const alignment = 64
 const arenaChunk = 4 << 20
 const align = (bytes: number) => Math.ceil(bytes / alignment) * alignment
 
+/** The device that a function is being captured on. */
+let capturing: Device | undefined
+
+/** Whether a function is being captured now: nothing runs and nothing can be read then. */
+export const isCapturing = (): boolean => capturing !== undefined
+
+/**
+ * Runs `fn` with everything that it would run on `device` given to `recorder` instead.
+ *
+ * Throws: `CaptureError` inside another one, and when `fn` computes on another device.
+ */
+export function recordOn<R>(device: Device, recorder: Recorder, fn: () => R): R {
+  if (capturing)
+    throw new CaptureError('compile: a compiled function was called inside another; call the plain function there.')
+  capturing = device
+  device.recorder = recorder
+  try {
+    return fn()
+  } finally {
+    capturing = undefined
+    device.recorder = undefined
+  }
+}
+
 /** A backend with what belongs to it: a random generator and the arena that parameters are laid out in. */
 export class Device {
   readonly generator = new Generator()
@@ -40,7 +64,9 @@ export class Device {
    */
   allocateParameter(byteLength: number): Storage {
     if (this.recorder)
-      throw new CaptureError('compile: models, parameters and optimizers are made outside the compiled function; it would make new ones in every step.')
+      throw new CaptureError(
+        'compile: models, parameters and optimizers are made outside the compiled function; it would make new ones in every step.',
+      )
     const size = align(byteLength)
     if (!this.#arena || this.#arena.used + size > this.#arena.buffer.byteLength) {
       const buffer = this.backend.allocate(Math.max(arenaChunk, size))
@@ -60,6 +86,7 @@ export class Device {
 
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars = []): void {
     if (this.recorder) this.recorder.run(kernel, storages, scalars)
+    else if (capturing) throw this.#foreign(capturing)
     else this.backend.run(kernel, storages.map(bufferOf), scalars instanceof HostScalars ? scalars.values : scalars)
   }
 
@@ -70,10 +97,21 @@ export class Device {
     return scalars
   }
 
-  /** What the host does in every run, before the kernels: counting steps. Now, or with each run of a captured program. */
-  onHost(effect: () => void): void {
-    if (this.recorder) this.recorder.onHost(effect)
+  /**
+   * What the host does in every run, before the kernels: counting steps. Now, or with each run of a captured program;
+   * `undo` takes it back when that run fails.
+   */
+  onHost(effect: () => void, undo?: () => void): void {
+    if (this.recorder) this.recorder.onHost(effect, undo)
     else effect()
+  }
+
+  /** While a function is captured for another device, this one would compute once instead of in every run. */
+  #foreign({ name }: Device): CaptureError {
+    const here = name === this.name ? `another ${name} device` : name
+    const remedy =
+      'create its arguments, models and other tensors on one device; without arguments that is the default device'
+    return new CaptureError(`compile: the function computes on ${this.name}, but is captured for ${here}; ${remedy}.`)
   }
 
   /** Memory for a constant that a captured function made; the program keeps it. */
@@ -123,5 +161,6 @@ export function setDefaultDevice(device: Device): void {
 
 /** Restarts the default device's random numbers: initialisation, `uniform`, `normal`, dropout. Torch: `manual_seed`. */
 export function manualSeed(seed: number): void {
-  defaultDevice().generator.manualSeed(seed)
+  const device = defaultDevice()
+  device.onHost(() => device.generator.manualSeed(seed))
 }

@@ -26,7 +26,10 @@ function allocate(dtype: DType, length: number): TypedArray {
 function eachOffset({ shape, strides }: Layout, visit: (offset: number) => void): void {
   const walk = (axis: number, offset: number): void => {
     const size = shape[axis]
-    if (size === undefined) return visit(offset)
+    if (size === undefined) {
+      visit(offset)
+      return
+    }
     const stride = strides[axis] ?? 0
     for (let i = 0; i < size; i++) walk(axis + 1, offset + i * stride)
   }

@@ -10,6 +10,7 @@ const digits = 4
 export function formatTensor(record: TensorRecord): string {
   const tape = record.tape === 'taped' ? ' taped' : ''
   const head = `Tensor [${record.shape.join(', ')}] ${record.dtype}${tape}`
+  if (!record.storage.readable) return `${head} (captured: no value yet)`
   if (!record.device.backend.readSync) return `${head} (values: await x.array())`
   if (record.size === 0) return `${head}\n[]`
   return `${head}\n${formatValues(record.shape, record.dtype, record.dataSync())}`
@@ -27,7 +28,10 @@ function formatValues(shape: readonly number[], dtype: string, data: TypedArray)
     for (const i of shown[axis] ?? []) if (i >= 0) visit(axis + 1, start * size + i)
   }
   visit(0, 0)
-  const show = elementFormat(dtype, Array.from(cells.keys(), (i) => data[i] ?? 0))
+  const show = elementFormat(
+    dtype,
+    Array.from(cells.keys(), (i) => data[i] ?? 0),
+  )
   for (const i of cells.keys()) cells.set(i, show(data[i] ?? 0))
   const width = Math.max(...Array.from(cells.values(), (cell) => cell.length))
 
@@ -54,7 +58,9 @@ function elementFormat(dtype: string, values: readonly number[]): (value: number
   if (dtype === 'bool') return (value) => (value ? 'true' : 'false')
   if (dtype === 'i32' || dtype === 'u32' || values.every((v) => Number.isInteger(v) && Math.abs(v) < 1e8)) return String
   const sizes = values.filter((v) => Number.isFinite(v) && v !== 0).map(Math.abs)
-  const scientific = Math.max(...sizes) >= 1e8 || Math.min(...sizes) < 1e-4 || Math.max(...sizes) / Math.min(...sizes) > 1e3
-  if (scientific && sizes.some((v) => v >= 1e5 || v < 1e-3)) return (v) => (Number.isFinite(v) ? v.toExponential(digits) : String(v))
+  const scientific =
+    Math.max(...sizes) >= 1e8 || Math.min(...sizes) < 1e-4 || Math.max(...sizes) / Math.min(...sizes) > 1e3
+  if (scientific && sizes.some((v) => v >= 1e5 || v < 1e-3))
+    return (v) => (Number.isFinite(v) ? v.toExponential(digits) : String(v))
   return (v) => (Number.isFinite(v) ? v.toFixed(digits) : String(v))
 }

@@ -139,23 +139,36 @@ export class TensorRecord implements Layout {
     this.#scope = undefined
   }
 
-  async data(): Promise<TypedArray> {
+  /** Reading while a function is captured throws at once: a rejected promise would be noticed elsewhere, or never. */
+  data(): Promise<TypedArray> {
+    this.#requireReadable()
+    return this.#read()
+  }
+  async #read(): Promise<TypedArray> {
     return readElements(this, (start, length) => this.storage.read(start, length))
   }
+  #requireReadable(): void {
+    if (!this.disposed) this.#storage.requireReadable()
+  }
   dataSync(): TypedArray {
+    this.#requireReadable()
     return readElements(this, (start, length) => {
       const bytes = this.storage.readSync(start, length)
       if (bytes) return bytes
       throw new DeviceError(`dataSync: the ${this.device.name} device cannot block; use await x.data().`)
     })
   }
-  async array(): Promise<unknown> {
-    return nested(this, await this.data())
+  array(): Promise<unknown> {
+    return this.data().then((data) => nested(this, data))
   }
   arraySync(): unknown {
     return nested(this, this.dataSync())
   }
-  async item(): Promise<number> {
+  item(): Promise<number> {
+    this.#requireReadable()
+    return this.#readSingle()
+  }
+  async #readSingle(): Promise<number> {
     this.#requireSingle('item')
     return (await this.data())[0] ?? Number.NaN
   }
@@ -166,11 +179,20 @@ export class TensorRecord implements Layout {
   #requireSingle(op: string): void {
     if (this.size === 1) return
     const remedy = 'reduce it with .sum() or .mean(), or read all with data()'
-    throw new ShapeError(`${op}: needs one element, got shape [${this.shape}]; ${remedy}.`, { op, shapes: [this.shape] })
+    throw new ShapeError(`${op}: needs one element, got shape [${this.shape}]; ${remedy}.`, {
+      op,
+      shapes: [this.shape],
+    })
   }
 
   toString(): string {
     return this.disposed ? `${describe(this)} (released)` : formatTensor(this)
+  }
+  /** `x > 3` and `+x` are no way to a value; while a function is captured they would decide for all runs. */
+  [Symbol.toPrimitive](hint: string): string | number {
+    if (hint !== 'number') return this.toString()
+    this.#requireReadable()
+    return Number.NaN
   }
   /** What Node prints for console.log(x). */
   [Symbol.for('nodejs.util.inspect.custom')](): string {

@@ -17,7 +17,8 @@ export type Scalars = readonly number[] | HostScalars
 /** What takes the place of execution while a function is captured. */
 export interface Recorder {
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void
-  onHost(effect: () => void): void
+  /** `undo` takes `effect` back when the run it belonged to has failed. */
+  onHost(effect: () => void, undo?: () => void): void
   /** A storage whose contents are part of the program. */
   keep(storage: Storage): void
 }

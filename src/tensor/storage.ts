@@ -51,11 +51,22 @@ export class Storage {
     return this.#references === 1
   }
 
+  /** False while a function is captured: nothing has a value then, parameters none of this step. */
+  get readable(): boolean {
+    return !this.#captured && !this.device.recorder
+  }
+
+  requireReadable(): void {
+    if (this.readable) return
+    const remedy =
+      'return the tensor from the compiled function and read it outside, or choose between tensors with where()'
+    throw new CaptureError(
+      `compile: a value cannot be read while the function is captured, it has none yet; ${remedy}.`,
+    )
+  }
+
   get block(): Block {
-    if (this.#captured) {
-      const remedy = 'return the tensor from the compiled function and read it outside, or use where(), and update(…, { if })'
-      throw new CaptureError(`compile: a value cannot be read while the function is captured, it has none yet; ${remedy}.`)
-    }
+    if (this.#captured) this.requireReadable()
     if (this.#block === undefined) {
       if (this.#host === undefined) throw new DisposedError('This memory was released: its tensor was disposed.')
       this.#block = this.device.block(this.byteLength)
@@ -88,6 +99,11 @@ export class Storage {
       // Numbers of the host that meet a capture are constants of the program.
       this.#block = this.device.constantBlock(this)
       this.#captured = false
+    } else if (this.device.recorder) {
+      const remedy = 'write to it outside, or use optimizers and update(…)'
+      throw new CaptureError(
+        `compile: host numbers cannot be written to a tensor while a function is captured; ${remedy}.`,
+      )
     }
     const { buffer, byteOffset: start } = this.block
     this.device.backend.write(buffer, start + byteOffset, bytes)
@@ -95,6 +111,7 @@ export class Storage {
   }
 
   async read(byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    this.requireReadable()
     if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
     const { buffer, byteOffset: start } = this.block
     return this.device.backend.read(buffer, start + byteOffset, byteLength)
@@ -102,6 +119,7 @@ export class Storage {
 
   /** Undefined where the device cannot block. */
   readSync(byteOffset: number, byteLength: number): Uint8Array | undefined {
+    this.requireReadable()
     if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
     const { buffer, byteOffset: start } = this.block
     return this.device.backend.readSync?.(buffer, start + byteOffset, byteLength)

@@ -47,6 +47,7 @@ export class Memory {
   readonly #live = new Set<Buffer>()
   #used = 0
   #peak = 0
+  #closed = false
 
   constructor(readonly limit: number) {}
 
@@ -77,6 +78,8 @@ export class Memory {
   }
 
   free(buffer: Buffer): void {
+    // Closing has freed everything; tensors that the garbage collector finds later still give theirs back.
+    if (this.#closed) return
     const own = this.own(buffer)
     this.#live.delete(own)
     this.#used -= own.byteLength
@@ -93,6 +96,7 @@ export class Memory {
 
   freeAll(): void {
     for (const buffer of this.#live) this.free(buffer)
+    this.#closed = true
   }
 
   stats(): MemoryStats {

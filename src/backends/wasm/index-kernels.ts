@@ -16,7 +16,7 @@ import {
   type V128,
   v128,
 } from './assembler.js'
-import { type Entry, kernelParameters, type Launch, type Prepared } from './launch.js'
+import { type Entry, foundWord, kernelParameters, type Launch, type Prepared } from './launch.js'
 import { checkDTypes } from './lowering.js'
 import { emitShare } from './rows.js'
 
@@ -49,14 +49,14 @@ function defineCheck(module: ModuleBuilder): void {
   })
   fn.while(left.gt(0), () => {
     fn.if(i32.load(p).geU(size), () => {
-      fn.store(params, at, 12)
+      fn.store(params, at, 4 * foundWord)
       fn.return()
     })
     fn.inc(p, 4)
     fn.inc(at, 1)
     fn.inc(left, -1)
   })
-  fn.store(params, i32.const(-1), 12)
+  fn.store(params, i32.const(-1), 4 * foundWord)
 }
 
 function defineGather(module: ModuleBuilder): void {
@@ -182,7 +182,7 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
     launches: outer * inner === 0 ? [check] : [check, move],
     scratchBytes: () => 0,
     check: (words, at) => {
-      const position = words[at + 3] ?? -1
+      const position = words[at + foundWord] ?? -1
       if (position < 0) return
       const bits = words[((words[at] ?? 0) >>> 2) + position] ?? 0
       const value = index.dtype === 'u32' ? bits >>> 0 : bits

@@ -50,12 +50,18 @@ export interface Launch {
   readonly nanoseconds: number
 }
 
+/** Word of a checking launch's block: the position of the first invalid operand, or −1. */
+export const foundWord = 3
+
 /** What a descriptor becomes: launches in order, sharing one scratch area. */
 export interface Prepared {
   readonly launches: readonly Launch[]
   /** Scratch memory for `threads` threads, contents unspecified at the start. */
   scratchBytes(threads: number): number
-  /** Called after the first launch, whose block starts at word `at`: throws when it found the operands invalid. */
+  /**
+   * Called after the first launch, whose block starts at word `at`: throws when it found the operands invalid, which its
+   * word `foundWord` says. No later launch may run then.
+   */
   readonly check?: (words: Int32Array, at: number) => void
 }
 

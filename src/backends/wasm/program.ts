@@ -8,7 +8,7 @@ import type { DType } from '../../tensor/dtype.js'
 import type { Executable } from '../../tensor/backend.js'
 import { type FunctionRef, i32, i64, ModuleBuilder } from './assembler.js'
 import { newEntryId, type Target } from './generated.js'
-import { type Entry, kernelParameters, type Launch, type Prepared, scratch } from './launch.js'
+import { type Entry, foundWord, kernelParameters, type Launch, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
 
 /** What a program needs of the backend. */
@@ -63,13 +63,17 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
     single: single.map((step) => ({ step, prepared: host.prepare(step) })),
   }))
   // Scratch memory: kernels of a phase run side by side, the chain of one thread after each other.
-  const scratchOf = ({ prepared: { scratchBytes } }: { prepared: Prepared }, threads: number) => align(scratchBytes(threads))
+  const scratchOf = ({ prepared: { scratchBytes } }: { prepared: Prepared }, threads: number) =>
+    align(scratchBytes(threads))
   const scratchBytes = prepared.reduce((most, { shared, single }) => {
     const side = shared.reduce((sum, step) => sum + scratchOf(step, host.threads), 0)
     return Math.max(most, side + single.reduce((largest, step) => Math.max(largest, scratchOf(step, 1)), 0))
   }, 0)
   const all = prepared.flatMap(({ shared, single }) => [...shared, ...single])
-  const blockBytes = all.reduce((sum, step) => sum + step.prepared.launches.reduce((n, { block }) => n + align(block.byteLength), 0), 0)
+  const blockBytes = all.reduce(
+    (sum, step) => sum + step.prepared.launches.reduce((n, { block }) => n + align(block.byteLength), 0),
+    0,
+  )
   const base = host.allocate(barrierBytes + blockBytes + scratchBytes)
   const scratchStart = base + barrierBytes + blockBytes
 
@@ -108,6 +112,7 @@ interface ScalarPlace {
 }
 
 class WasmProgram implements Executable {
+  readonly #steps: readonly PlanStep[]
   readonly #launches: readonly Placed[]
   readonly #scalars: readonly ScalarPlace[]
   readonly #entry: Entry
@@ -118,13 +123,20 @@ class WasmProgram implements Executable {
     private readonly base: number,
     private readonly host: ProgramHost,
   ) {
-    this.#launches = phases.flatMap(({ shared, single }) => [...shared, ...single]).flatMap(({ launches }) => launches)
+    const placed = phases.flatMap(({ shared, single }) => [...shared, ...single])
+    this.#steps = placed.map(({ step }) => step)
+    this.#launches = placed.flatMap(({ launches }) => launches)
     this.#scalars = this.#launches.flatMap(({ launch, step, params }) =>
-      launch.scalars.map(({ word, slot, dtype }) => ({ word: (params >>> 2) + word, position: step.scalars[slot] ?? 0, dtype })),
+      launch.scalars.map(({ word, slot, dtype }) => ({
+        word: (params >>> 2) + word,
+        position: step.scalars[slot] ?? 0,
+        dtype,
+      })),
     )
     // Only shared kernels gain from other threads.
     this.#nanoseconds = phases.reduce(
-      (sum, { shared }) => sum + shared.reduce((n, { launches }) => n + launches.reduce((m, { launch }) => m + launch.nanoseconds, 0), 0),
+      (sum, { shared }) =>
+        sum + shared.reduce((n, { launches }) => n + launches.reduce((m, { launch }) => m + launch.nanoseconds, 0), 0),
       0,
     )
     this.#entry = emitProgram(phases, base, host.target)
@@ -138,11 +150,13 @@ class WasmProgram implements Executable {
 
   profile(table: Float64Array): readonly number[] {
     this.#fill(table)
-    const times = new Map<PlanStep, number>()
-    for (const { launch, params, step } of this.#launches) {
+    // Also those without a launch, such as kernels on empty tensors.
+    const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
+    for (const { launch, params, step, check } of this.#launches) {
       const start = performance.now()
       this.host.run(launch.entry, params, launch.nanoseconds)
       times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
+      check?.(this.host.words, params >>> 2)
     }
     return [...times.values()]
   }
@@ -175,21 +189,41 @@ function emitProgram(phases: readonly PlacedPhase[], base: number, target: Targe
     const kernel = kernels.get(launch.entry.id)
     if (kernel) fn.call(kernel, alone ? [params, 0, 1] : [params, thread, threads])
   }
+  const found = ({ params }: Placed) => i32.load(params, 4 * foundWord).ge(0)
   phases.forEach(({ shared, single }, phase) => {
     const chain = single.flatMap(({ launches }) => launches)
-    if (chain.length > 0) fn.if(thread.eq(0), () => chain.forEach((placed) => call(placed, true)))
+    if (chain.length > 0)
+      fn.if(thread.eq(0), () =>
+        fn.block((invalid) => {
+          for (const placed of chain) {
+            call(placed, true)
+            if (placed.check) fn.brIf(invalid, found(placed))
+          }
+        }),
+      )
+    // Once all have come to the barrier, all see what a check has found, and leave together.
+    let checks = chain.filter(({ check }) => check)
     // Kernels of several passes wait for each pass; all of a phase wait together.
     const passes = Math.max(1, ...shared.map(({ launches }) => launches.length))
     for (let pass = 0; pass < passes; pass++) {
       for (const { launches } of shared) {
         const placed = launches[pass]
         if (placed) call(placed, false)
+        if (placed?.check) checks.push(placed)
       }
       const last = phase === phases.length - 1 && pass === passes - 1
-      if (barrier && !last) fn.call(barrier, [base, threads])
+      if (last) continue
+      if (barrier) fn.call(barrier, [base, threads])
+      for (const placed of checks) fn.if(found(placed), () => fn.return())
+      checks = []
     }
   })
-  return { id: newEntryId(), module: new WebAssembly.Module(module.build()), name: 'run', imports: [...imports.values()] }
+  return {
+    id: newEntryId(),
+    module: new WebAssembly.Module(module.build()),
+    name: 'run',
+    imports: [...imports.values()],
+  }
 }
 
 /**

@@ -1,0 +1,42 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import { compile } from '../../src/program/compile.js'
+import { mul, sum } from '../../src/ops/index.js'
+import type { AnyX } from '../ops/cases.js'
+import { type Case, make, makeInputs, table } from '../ops/table.js'
+import { expectSameBits } from './bits.js'
+import { targets } from './targets.js'
+
+/** The op of a case and, where it has one, its gradient under the cotangent, as one function. */
+function bodyOf({ row, gradients }: Case): (inputs: AnyX[], dy: AnyX) => unknown {
+  const wanted = gradients.map((gradient) => gradient !== undefined)
+  return (inputs, dy) => {
+    const y = row.call(...inputs.map((x, i) => (dy && wanted[i] ? x.trace() : x)))
+    if (!dy) return { y }
+    const plain = y.detach().mul(1)
+    const all = (sum(mul(y, dy)) as AnyX).backward()
+    return { y: plain, gradients: inputs.flatMap((x, i) => (wanted[i] ? [all.get(x)] : [])) }
+  }
+}
+
+for (const { name: on, make: makeDevice } of targets) {
+  describe(`compiled = eager on ${on}`, () => {
+    const device = makeDevice()
+    afterAll(() => device.close())
+    for (const { name, cases } of table) {
+      it(name, () => {
+        for (const one of cases) {
+          const inputs = makeInputs(device, one, 'f32')
+          const dy = one.dy && make(device, one.dy, 'f32')
+          const body = bodyOf(one)
+          const eager = body(inputs, dy)
+          const compiled = compile(body)
+          const first = compiled(inputs, dy)
+          expectSameBits(first, eager, one.name)
+          expectSameBits(compiled(inputs, dy), eager, `${one.name}, again`)
+          compiled.dispose()
+        }
+      })
+    }
+    it('covers every row', () => expect(table.length).toBeGreaterThan(150))
+  })
+}
