@@ -5,12 +5,18 @@ import { ShapeError } from './errors.js'
 /** What a tensor is written as: a number, or equally long lists of lists of numbers. Booleans are 1 and 0. */
 export type Nested = number | boolean | readonly Nested[]
 
+/** Whether A is `any`, as `JSON.parse` returns: recursion over its elements would not end. */
+type IsAny<A> = 0 extends 1 & A ? true : false
+
 /** The shape of a literal: `[[1, 2, 3], [4, 5, 6]]` has shape [2, 3]. */
-export type ShapeOf<A> = A extends readonly unknown[]
-  ? A extends readonly [infer H, ...unknown[]]
-    ? [A['length'], ...ShapeOf<H>]
-    : ShapeOfList<A>
-  : []
+export type ShapeOf<A> =
+  IsAny<A> extends true
+    ? number[]
+    : A extends readonly unknown[]
+      ? A extends readonly [infer H, ...unknown[]]
+        ? [A['length'], ...ShapeOf<H>]
+        : ShapeOfList<A>
+      : []
 /** Lists that are not tuples. Asking about all elements at once ends the recursion for `Nested` itself. */
 type ShapeOfList<A extends readonly unknown[]> = A extends readonly []
   ? [0]
@@ -21,25 +27,31 @@ type ShapeOfList<A extends readonly unknown[]> = A extends readonly []
       : number[]
 
 /** The dtype a literal gets when none is stated: bool when it holds booleans only, else f32. */
-export type DTypeOf<A> = A extends readonly (infer E)[]
-  ? [E] extends [never]
+export type DTypeOf<A> =
+  IsAny<A> extends true
     ? 'f32'
-    : [E] extends [readonly unknown[]]
-      ? DTypeOf<E>
-      : LeafDType<E>
-  : LeafDType<A>
+    : A extends readonly (infer E)[]
+      ? [E] extends [never]
+        ? 'f32'
+        : [E] extends [readonly unknown[]]
+          ? DTypeOf<E>
+          : LeafDType<E>
+      : LeafDType<A>
 type LeafDType<E> = [E] extends [boolean] ? 'bool' : 'f32'
 
 /** A message when A is not rectangular, else []. */
-export type Rect<A> = A extends readonly unknown[]
-  ? IsUnion<LengthOf<A[number]>> extends true
-    ? 'tensor: rows have different lengths'
-    : [A[number]] extends [never]
-      ? []
-      : [A[number]] extends [readonly unknown[]]
-        ? Rect<A[number]>
-        : []
-  : []
+export type Rect<A> =
+  IsAny<A> extends true
+    ? []
+    : A extends readonly unknown[]
+      ? IsUnion<LengthOf<A[number]>> extends true
+        ? 'tensor: rows have different lengths'
+        : [A[number]] extends [never]
+          ? []
+          : [A[number]] extends [readonly unknown[]]
+            ? Rect<A[number]>
+            : []
+      : []
 type LengthOf<A> = A extends readonly unknown[] ? A['length'] : -1
 type IsUnion<A, B = A> = [A] extends [never] ? false : A extends A ? ([B] extends [A] ? false : true) : never
 

@@ -10,7 +10,7 @@ const run = promisify(execFile)
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Builds dist if the sources have changed, and throws with the compiler's words if they do not compile. */
-async function buildLibrary(): Promise<void> {
+export async function buildLibrary(): Promise<void> {
   await run(process.execPath, [join(root, 'tools/build.mjs'), '--if-stale'], { cwd: root }).catch(
     (failure: { stderr?: string }) => {
       throw new Error(`the library does not build:\n${failure.stderr ?? String(failure)}`)

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { buildLibrary, root } from '../meta/built-library.js'
 import { budgetFiles } from './budget-files.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = join(root, 'tests/types')
 const built = join(root, '.cache/types')
 
@@ -13,29 +12,19 @@ const built = join(root, '.cache/types')
 export const compilers = { 'TypeScript 7': 'typescript', 'TypeScript 6': 'ts6', 'TypeScript 5.9': 'ts59' }
 export type Compiler = (typeof compilers)[keyof typeof compilers]
 
-/** Where the tests find the types: in the sources, or in declarations built from them. */
+/** Where the tests find the library: in the sources, or in the declarations that users get. */
 export const places = { sources: here, declarations: built }
 export type Place = keyof typeof places
 
 /** `accepted` compiles, `refused` has a @ts-expect-error per line, `cases` holds one error a file. */
 const folders = ['accepted', 'refused', 'cases']
 
-/** Everything that the library's types are made of. */
-const typeFiles = [
-  'model/paths.ts',
-  'model/rate.ts',
-  'nn/module.ts',
-  'shapes/gather.ts',
-  'shapes/slice.ts',
-  'tensor/tensor.ts',
-]
-
-const commonFlags = [
-  '--noEmit',
-  ...['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck'],
-  ...['--target', 'es2022', '--lib', 'es2022,dom', '--module', 'nodenext', '--types', 'node'],
-  ...['--pretty', 'false', '--noErrorTruncation'],
-]
+const compilerOptions = {
+  noEmit: true,
+  ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: true },
+  ...{ target: 'es2022', lib: ['es2022', 'dom'], module: 'nodenext', types: ['node'] },
+  noErrorTruncation: true,
+}
 
 async function tsc(compiler: Compiler, args: readonly string[]): Promise<string> {
   const script = join(root, 'node_modules', compiler, 'bin/tsc')
@@ -49,8 +38,9 @@ async function tsc(compiler: Compiler, args: readonly string[]): Promise<string>
   }
 }
 
-/** Builds the declarations and puts the same tests beside them, with the prelude pointed at what was built. */
+/** Builds the library and puts the same tests where the prelude takes it from what was built. */
 export async function buildDeclarations(): Promise<void> {
+  await buildLibrary()
   rmSync(built, { recursive: true, force: true })
   for (const folder of folders) {
     mkdirSync(join(built, folder), { recursive: true })
@@ -58,19 +48,9 @@ export async function buildDeclarations(): Promise<void> {
       writeFileSync(join(built, folder, name), readFileSync(join(here, folder, name)))
     }
   }
-  writeFileSync(
-    join(built, 'prelude.ts'),
-    readFileSync(join(here, 'prelude.ts'), 'utf8').replaceAll('../../src/', './dist/'),
-  )
+  const prelude = readFileSync(join(here, 'prelude.ts'), 'utf8')
+  writeFileSync(join(built, 'prelude.ts'), prelude.replaceAll('../../src/', '../../dist/'))
   for (const [name, text] of Object.entries(budgetFiles)) writeFileSync(join(built, `${name}.ts`), text)
-  const config = {
-    extends: '../../tsconfig.build.json',
-    compilerOptions: { rootDir: '../../src', outDir: 'dist', emitDeclarationOnly: true },
-    include: [],
-    files: typeFiles.map((file) => `../../src/${file}`),
-  }
-  writeFileSync(join(built, 'tsconfig.json'), JSON.stringify(config))
-  await tsc('typescript', ['-p', join(built, 'tsconfig.json')])
 }
 
 /** One error of the compiler: where it is, and all that was said about it. */
@@ -80,14 +60,20 @@ export interface Diagnostic {
   readonly text: string
 }
 
-/** All errors in the test files and in what they import, in one compilation. */
+/** All errors in the test files, in the examples and in what they import, in one compilation. */
 export async function diagnose(compiler: Compiler, place: Place): Promise<Diagnostic[]> {
   const base = places[place]
-  const files = folders.flatMap((folder) =>
-    readdirSync(join(base, folder)).map((name) => relative(root, join(base, folder, name))),
-  )
-  const config = compiler === 'ts59' ? [] : ['--ignoreConfig']
-  const output = await tsc(compiler, [...config, ...commonFlags, ...files])
+  const project = join(built, `${place}-${compiler}.json`)
+  const [from, end] = place === 'sources' ? ['src', 'ts'] : ['dist', 'd.ts']
+  const paths = {
+    dfdt: [join(root, from, `entry/index.${end}`)],
+    'dfdt/*': [join(root, from, `entry/*.${end}`)],
+    '#wasm': [join(root, from, `backends/wasm/node.${end}`)],
+  }
+  const all = [...folders.map((folder) => join(base, folder)), join(root, 'examples')]
+  const files = all.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+  writeFileSync(project, JSON.stringify({ compilerOptions: { ...compilerOptions, paths }, files }))
+  const output = await tsc(compiler, ['-p', project, '--pretty', 'false'])
   const found: { file: string; at: string; text: string }[] = []
   for (const line of output.split('\n')) {
     const head = /^(\S[^(]*)\((\d+),(\d+)\): error (.*)$/.exec(line)

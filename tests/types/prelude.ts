@@ -1,12 +1,32 @@
 /**
- * Everything the type tests use. The imports are the only lines that name a place, so that the same tests run against
- * the sources and against the built declarations.
+ * Everything the type tests use: the library as users import it, its shape rules, and words to state a type with. The
+ * imports are the only lines that name a place, so that the same tests run against the sources and against the
+ * declarations of the built library.
  */
-import type { PathPattern, Params, SameTree, SrcArg } from '../../src/model/paths.js'
-import type { Rate } from '../../src/model/rate.js'
-import type * as nn from '../../src/nn/module.js'
-import type { Dim } from '../../src/shapes/dim.js'
-import type * as tensors from '../../src/tensor/tensor.js'
+import type { Params } from '../../src/entry/nn.js'
+
+export { compile, crossEntropy, dim, tensor, zeros } from '../../src/entry/index.js'
+export {
+  addInto,
+  batchNorm1d,
+  clone,
+  dropout,
+  embedding,
+  flatten,
+  freeze,
+  inference,
+  layerNorm,
+  linear,
+  parameter,
+  relu,
+  repeated,
+  residual,
+  sequential,
+  splitInto,
+  tanh,
+} from '../../src/entry/nn.js'
+export { adam, sgd } from '../../src/entry/optim.js'
+export { copy, ema, update } from '../../src/entry/update.js'
 
 export type * from '../../src/model/paths.js'
 export type * from '../../src/nn/module.js'
@@ -26,33 +46,8 @@ export type * from '../../src/shapes/reshape.js'
 export type * from '../../src/shapes/slice.js'
 export type * from '../../src/tensor/tensor.js'
 
-export declare const zeros: tensors.ShapedFactory
-export declare const tensor: tensors.LiteralFactory
-export declare function dim<const N extends string>(name: N, size: number): Dim<N>
-
-export declare const linear: nn.LinearFactory
-export declare const relu: () => nn.ReLU
-export declare const tanh: () => nn.Tanh
-export declare const dropout: (p?: number) => nn.Dropout
-export declare const flatten: () => nn.Flatten
-export declare const layerNorm: nn.LayerNormFactory
-export declare const batchNorm1d: nn.BatchNorm1dFactory
-export declare const embedding: nn.EmbeddingFactory
-export declare const sequential: nn.SequentialFactory
-export declare const residual: nn.ResidualFactory
-export declare const addInto: nn.AddIntoFactory
-export declare const splitInto: nn.SplitIntoFactory
-export declare const repeated: nn.RepeatedFactory
-
-export declare const RULE: unique symbol
-export declare function ema(rate: Rate): { readonly [RULE]: true }
-export declare function update<A extends nn.Module, B extends nn.Module>(
-  models: { target: A; source: SrcArg<SameTree<A, B>, B> },
-  rule: { readonly [RULE]: true },
-  options?: { only?: readonly PathPattern<A>[] },
-): void
-export declare function stateDict<M extends nn.Module>(model: M): Params<M>
-
+/** The parameters of a model by path, of which only the type is looked at. */
+export declare function paramsOf<M>(model: M): Params<M>
 /** Whether two types are the same, `any` and `never` included. */
 export type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 /** Compiles when A is true. */

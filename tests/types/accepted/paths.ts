@@ -5,8 +5,10 @@ import {
   check,
   ema,
   type Equal,
+  freeze,
   linear,
   type ParamPath,
+  paramsOf,
   type Params,
   type Parameter,
   type PathPattern,
@@ -15,7 +17,6 @@ import {
   residual,
   sequential,
   splitInto,
-  stateDict,
   type Tensor,
   update,
 } from '../prelude.js'
@@ -54,7 +55,7 @@ class Net2 extends Net {
 }
 const one = new Net()
 const two = new Net()
-const params = stateDict(one)
+const params = paramsOf(one)
 export const w: Parameter<[64, 784]> = params['encoder.0.weight']
 export const w2: Parameter<[64, 64]> = params['encoder.2.block.weight']
 export const w3: Parameter<[64, 64]> | undefined = params['blocks.5.weight']
@@ -97,18 +98,18 @@ check<Equal<keyof Buffers<typeof a>, never>>()
 
 update({ target: a, source: b }, ema({ tau: 0.005 }))
 update({ target: a, source: b }, ema({ halfLife: 100 }))
-update({ target: a, source: b }, ema({ decay: 0.99 }), { only: ['0.weight', '2.*', '*.bias'] })
-update({ target: normed, source: normed }, ema({ decay: 0.99 }), { only: ['1.running_mean', '*.running_var'] })
-update({ target: one, source: two }, ema({ tau: 0.1 }), {
-  only: [
-    'encoder.*',
-    'encoder.2.*',
-    'encoder.2.block.weight',
-    'heads.0.*',
-    'blocks.3.weight',
-    'blocks.*',
-    'scale',
-    '*',
-  ],
-})
+freeze(a, '0.weight', '2.*', '*.bias')
+freeze(normed, '1.running_mean', '*.running_var')
+freeze(
+  one,
+  'encoder.*',
+  'encoder.2.*',
+  'encoder.2.block.weight',
+  'heads.0.*',
+  'blocks.3.weight',
+  'blocks.*',
+  'scale',
+  '*',
+)
+update({ target: one, source: two }, ema({ tau: 0.1 }))
 update({ target: one, source: new Net2() }, ema({ tau: 0.1 }))

@@ -159,3 +159,7 @@ export function lastAxis<L extends Shape, T extends Tape>(
   return v.softmax(-1).add(v)
 }
 is<Tensor<[2, 5, 10]>>()(lastAxis(zeros([2, 5, 10])), true)
+
+// values whose type is not known
+is<Tensor<number[]>>()(tensor(JSON.parse('[[1, 2]]')), true)
+is<Tensor<number[], 'i32'>>()(tensor(JSON.parse('[[1, 2]]'), { dtype: 'i32' }), true)

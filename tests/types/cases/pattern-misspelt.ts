@@ -1,4 +1,4 @@
-import { ema, linear, relu, sequential, update } from '../prelude.js'
+import { freeze, linear, relu, sequential } from '../prelude.js'
 
 const model = sequential(linear(784, 512), relu(), linear(512, 10))
-update({ target: model, source: model }, ema({ decay: 0.999 }), { only: ['2.wieght'] })
+freeze(model, '2.wieght')

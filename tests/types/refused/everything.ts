@@ -1,7 +1,9 @@
 // Each line below a @ts-expect-error must not compile.
 import {
   ema,
+  freeze,
   linear,
+  parameter,
   type Parameter,
   type Tensor,
   dim,
@@ -77,7 +79,13 @@ tensor([[1, 2], 3])
 // @ts-expect-error
 export const stored: Tensor<[2, 3]> = x.trace()
 // @ts-expect-error
-export const parameter: Parameter<[2, 3]> = x
+export const weight: Parameter<[2, 3]> = x
+// @ts-expect-error
+export const trained: Parameter<[2, 3]> = x.trace()
+// @ts-expect-error
+parameter(x.trace())
+// @ts-expect-error
+parameter(i)
 // @ts-expect-error
 export const narrowed: Tensor<[2, 3]> = zeros([n, 3])
 // @ts-expect-error
@@ -99,7 +107,6 @@ sequential(new NoTape(), relu()).forward(zeros([2, 8]).trace())
 sequential(linear(3, 4), 5)
 
 const a = sequential(linear(784, 512), relu(), linear(512, 10))
-const b = sequential(linear(784, 512), relu(), linear(512, 10))
 const c = sequential(linear(784, 256), relu(), linear(256, 10))
 const d = sequential(linear(784, 512), relu(), linear(512, 10), relu(), linear(10, 10))
 // @ts-expect-error
@@ -115,11 +122,11 @@ ema({})
 // @ts-expect-error
 ema(0.999)
 // @ts-expect-error
-update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['0.wieght'] })
+freeze(a, '0.wieght')
 // @ts-expect-error
-update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['*.wieght'] })
+freeze(a, '*.wieght')
 // @ts-expect-error
-update({ target: a, source: b }, ema({ tau: 0.1 }), { only: ['1.*'] })
+freeze(a, '1.*')
 const deep = { forward: (v: Tensor<[8]>) => v, blocks: repeated(2, () => linear(8, 8)) }
 // @ts-expect-error
-update({ target: deep, source: deep }, ema({ tau: 0.1 }), { only: ['block.*'] })
+freeze(deep, 'block.*')

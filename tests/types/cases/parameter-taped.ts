@@ -1,0 +1,3 @@
+import { parameter, zeros } from '../prelude.js'
+
+parameter(zeros([2, 3]).trace())

@@ -1,0 +1,3 @@
+import { ema } from '../prelude.js'
+
+ema({})
