@@ -14,9 +14,9 @@ import {
 } from 'dfdt/nn'
 import { adam, rmsprop, sgd } from 'dfdt/optim'
 import { ema, update } from 'dfdt/update'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { batches, column } from '../../src/data/batches.js'
-import { devices } from '../devices.js'
+import { devices, threaded } from '../devices.js'
 
 /** Bytes in use and bytes taken from the system. */
 const held = (device: Device) => {
@@ -24,9 +24,19 @@ const held = (device: Device) => {
   return { used, reserved }
 }
 
-describe.each(devices)('memory on $name', ({ name, make }) => {
-  // Plain loops are slow; what they would show later they show early.
-  const steps = name === 'reference' ? 1000 : 10_000
+describe.each([...devices, threaded])('memory on $name', ({ name, make: create }) => {
+  const made: Device[] = []
+  const make = (limit?: number): Device => {
+    const device = create(limit)
+    made.push(device)
+    return device
+  }
+  afterEach(async () => {
+    await Promise.all(made.splice(0).map((device) => device.close()))
+  })
+
+  // The whole count on the default device only, for time's sake.
+  const steps = name === threaded.name ? 10_000 : 1000
 
   test(`${steps} training steps in a plain loop end with the memory of step 100`, { timeout: 120_000 }, () => {
     const device = make()

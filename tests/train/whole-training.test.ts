@@ -1,14 +1,14 @@
 import { crossEntropy, type Device, setDefaultDevice, type Tensor, tensor } from 'dfdt'
 import { layerNorm, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { batches, column } from '../../src/data/batches.js'
 import { loadModel } from '../../src/io/model-file.js'
 import { parseSafetensors } from '../../src/io/safetensors.js'
 import { decode } from '../../src/io/raw-tensor.js'
 import { tensorsOf } from '../../src/model/walk.js'
 import { assertClose } from '../../src/testing/close.js'
-import { devices } from '../devices.js'
+import { devices, threaded } from '../devices.js'
 import { golden, goldenBytes } from '../golden-file.js'
 
 interface Golden {
@@ -22,16 +22,22 @@ interface Golden {
 const { batch, inputs, labels, ...losses } = golden<Golden>('training/losses.json')
 
 type FloatDType = 'f32' | 'f64'
-const kinds: readonly { name: string; dtype: FloatDType; make: () => Device; tolerance: number }[] = devices.flatMap(
-  ({ name, make }) => [
-    { name: `${name} f32`, dtype: 'f32' as const, make, tolerance: 2e-5 },
-    ...(name === 'reference' ? [{ name: `${name} f64`, dtype: 'f64' as const, make, tolerance: 1e-10 }] : []),
-  ],
-)
+const kinds: readonly { name: string; dtype: FloatDType; make: () => Device; tolerance: number }[] = [
+  ...devices,
+  threaded,
+].flatMap(({ name, make }) => [
+  { name: `${name} f32`, dtype: 'f32' as const, make, tolerance: 2e-5 },
+  ...(name === 'reference' ? [{ name: `${name} f64`, dtype: 'f64' as const, make, tolerance: 1e-10 }] : []),
+])
 
 describe.each(kinds)('20 steps from the weights of a PyTorch network on $name', ({ dtype, make, tolerance }) => {
+  const made: Device[] = []
+  afterAll(async () => {
+    await Promise.all(made.map((device) => device.close()))
+  })
   const trained = () => {
     const device = make()
+    made.push(device)
     setDefaultDevice(device)
     const model = sequential(linear(8, 16, { dtype }), relu(), layerNorm(16, { dtype }), linear(16, 4, { dtype }))
     loadModel(model, goldenBytes('training/first.safetensors'))
