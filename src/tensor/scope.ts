@@ -75,7 +75,9 @@ function inScope<R>(scope: Scope, fn: () => R): R {
   const keep = new Set(tensorsIn(result))
   const tapes = new Set<Tape>()
   for (const record of keep) if (record.recording) tapes.add(record.recording.root)
-  for (const tape of tapes) for (const entry of tape.entries) for (const input of entry.inputs) keep.add(input)
+  // An op's tape entry owns what it needs already; walking the tape after every op would take quadratic time.
+  if (!scope.operation)
+    for (const tape of tapes) for (const entry of tape.entries) for (const input of entry.inputs) keep.add(input)
   const outer = currentScope()
   const stays = (record: TensorRecord) => keep.has(record) || (record.recording && tapes.has(record.recording.root))
   const gone = [...scope.created].filter((record) => !stays(record))
