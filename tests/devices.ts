@@ -4,7 +4,7 @@ import { createReferenceBackend } from '../src/backends/reference/index.js'
 export interface TestDevice {
   readonly name: string
   /** A new device, with at most `limit` bytes of memory. */
-  make(limit?: number): Device
+  readonly make: (limit?: number) => Device
 }
 
 /** The devices that everything above the kernels is tested on. */

@@ -27,7 +27,7 @@ export function backward<D extends 'f32' | 'f64'>(loss: Tensor<[], D, Tape>, opt
 }
 
 /** The typed face of a gradient map. */
-export const asGradients = (map: GradientMap): Gradients => map as unknown as Gradients
+const asGradients = (map: GradientMap): Gradients => map as unknown as Gradients
 
 /** The run-time face of gradients. */
 export function gradientMapOf(gradients: unknown): GradientMap {
@@ -37,14 +37,19 @@ export function gradientMapOf(gradients: unknown): GradientMap {
 
 export function backwardRecord(loss: TensorRecord, { retain = false, accumulate }: BackwardOptions = {}): GradientMap {
   const tape = loss.recording
-  if (!tape) throw new GradientError('backward: needs a taped tensor; call .trace() on the input first.', { op: 'backward' })
+  if (!tape)
+    throw new GradientError('backward: needs a taped tensor; call .trace() on the input first.', { op: 'backward' })
   if (loss.size !== 1 || loss.rank !== 0) {
     const remedy = 'reduce with .mean() or .sum()'
-    throw new ShapeError(`backward: needs a scalar, got shape [${loss.shape.join(', ')}]; ${remedy}.`, { op: 'backward' })
+    throw new ShapeError(`backward: needs a scalar, got shape [${loss.shape.join(', ')}]; ${remedy}.`, {
+      op: 'backward',
+    })
   }
   if (tape.consumed) {
     const remedy = 'compute the loss again, or pass { retain: true } to the first backward()'
-    throw new GradientError(`backward: this tape was already used up by an earlier backward(); ${remedy}.`, { op: 'backward' })
+    throw new GradientError(`backward: this tape was already used up by an earlier backward(); ${remedy}.`, {
+      op: 'backward',
+    })
   }
   const entries = [...tape.entries].reverse()
   requireUnchanged(loss, entries)
@@ -76,13 +81,20 @@ function differentiate(
 ): GradientMap {
   const start = leafOf(loss)
   add(start ? leaves : flow, start ?? loss, one(loss))
-  if (loss.trained) sweep(entries.filter((entry) => entry.output.trained), flow, leaves, deferred)
+  if (loss.trained)
+    sweep(
+      entries.filter((entry) => entry.output.trained),
+      flow,
+      leaves,
+      deferred,
+    )
   const rest = entries.filter((entry) => !entry.output.trained)
   const needed = new Set<TensorRecord>()
   for (const { entry } of deferred) for (const record of reads(entry)) needed.add(record)
   for (const entry of rest) for (const record of reads(entry)) needed.add(record)
   if (!retain) {
-    for (const entry of entries) for (const record of made(entry)) if (record !== loss && !needed.has(record)) release(record)
+    for (const entry of entries)
+      for (const record of made(entry)) if (record !== loss && !needed.has(record)) release(record)
     if (loss.storage.unshared) loss.storage.spill()
   }
   if (deferred.length === 0 && rest.length === 0 && flow.size === 0) return new GradientMap(leaves, undefined)
@@ -103,7 +115,11 @@ function differentiate(
 
 const reads = (entry: Entry): TensorRecord[] => [...entry.inputs, entry.output, ...entry.owned]
 /** What belongs to the tape because of an entry: its result, what its gradients read, and the traced views it took. */
-const made = ({ output, owned, inputs }: Entry): TensorRecord[] => [output, ...owned, ...inputs.filter((input) => input.source)]
+const made = ({ output, owned, inputs }: Entry): TensorRecord[] => [
+  output,
+  ...owned,
+  ...inputs.filter((input) => input.source),
+]
 const release = (record: TensorRecord): void =>
   record.dispose('backward() used up its tape; read it before, or pass { retain: true }')
 

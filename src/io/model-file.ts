@@ -13,7 +13,9 @@ import { parseSafetensors, writeSafetensors } from './safetensors.js'
  */
 export async function saveModel(model: object, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
   const entries = untied(tensorsOf(model))
-  const raw = await Promise.all(entries.map(async (entry) => [entry.path, rawOf(entry, await entry.tensor.data())] as const))
+  const raw = await Promise.all(
+    entries.map(async (entry) => [entry.path, rawOf(entry, await entry.tensor.data())] as const),
+  )
   return writeSafetensors(new Map(raw), { ...metadata })
 }
 
@@ -42,7 +44,11 @@ function rawOf({ tensor: { dtype, shape } }: ModelTensor, data: TypedArray): Raw
  * Torch: `safetensors.torch.load_model(model, path)`.
  * @example loadModel(model, await readFile('teacher.safetensors'))
  */
-export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly path?: string } = {}): Readonly<Record<string, string>> {
+export function loadModel(
+  model: object,
+  bytes: Uint8Array,
+  { path }: { readonly path?: string } = {},
+): Readonly<Record<string, string>> {
   const { tensors, metadata } = parseSafetensors(bytes, path)
   const entries = tensorsOf(model)
   const problems: string[] = []
@@ -55,13 +61,16 @@ export function loadModel(model: object, bytes: Uint8Array, { path }: { readonly
     const found = names.flatMap((name) => tensors.get(name) ?? [])
     const [raw] = found
     if (!raw) problems.push(`the file has no "${entry.path}" (${needed})`)
-    else if (found.slice(1).some((other) => !sameBytes(other, raw))) problems.push(`"${names.join('" and "')}" are tied in the model but differ in the file`)
+    else if (found.slice(1).some((other) => !sameBytes(other, raw)))
+      problems.push(`"${names.join('" and "')}" are tied in the model but differ in the file`)
     else if (raw.shape.join() !== tensor.shape.join() || !readableAs(raw.dtype, tensor.dtype))
       problems.push(`"${entry.path}" is [${raw.shape.join(', ')}] ${raw.dtype} in the file but ${needed} in the model`)
     else writes.push([entry, deviceBytes(raw, tensor.dtype)])
   }
   const known = new Set(entries.map((entry) => entry.path))
-  for (const [name, raw] of tensors) if (!known.has(name)) problems.push(`the file has "${name}" ([${raw.shape.join(', ')}] ${raw.dtype}), which the model has not`)
+  for (const [name, raw] of tensors)
+    if (!known.has(name))
+      problems.push(`the file has "${name}" ([${raw.shape.join(', ')}] ${raw.dtype}), which the model has not`)
   if (problems.length > 0) {
     const where = path === undefined ? 'the file' : path
     const message = `load: ${where} does not fit the model; nothing was written:\n  ${problems.join('\n  ')}`

@@ -37,10 +37,14 @@ export function zipModels(op: string, target: object, source: object): TensorPai
   for (const extra of sources.values()) problems.push(`source has extra ${extra.role} "${extra.path}" ${show(extra)}`)
   if (problems.length === 0) return pairs
   const count = problems.length === 1 ? 'one difference' : `${problems.length} differences`
-  throw new ShapeError(`${op}: target and source must have the same structure; ${count}, nothing was written:\n  ${problems.join('\n  ')}`, { op })
+  throw new ShapeError(
+    `${op}: target and source must have the same structure; ${count}, nothing was written:\n  ${problems.join('\n  ')}`,
+    { op },
+  )
 }
 
-const elsewhere = ({ path }: ModelTensor) => `of target is the memory of "${path}" in source; make the target with clone(source)`
+const elsewhere = ({ path }: ModelTensor) =>
+  `of target is the memory of "${path}" in source; make the target with clone(source)`
 
 function difference(target: ModelTensor, source: ModelTensor): string | undefined {
   const [t, s] = [target.tensor, source.tensor]

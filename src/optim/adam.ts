@@ -15,7 +15,10 @@ export interface AdamOptions {
 }
 
 const check = ({ beta1, beta2, eps, weightDecay }: AdamOptions): string | undefined => {
-  for (const [name, beta] of [['beta1', beta1], ['beta2', beta2]] as const)
+  for (const [name, beta] of [
+    ['beta1', beta1],
+    ['beta2', beta2],
+  ] as const)
     if (!(beta >= 0 && beta < 1)) return `${name} must be in [0, 1), got ${beta}`
   return atLeastZero({ eps, weightDecay })
 }
@@ -37,8 +40,7 @@ export const adam = defineOptimizer({
   state: () => ['m', 'v'],
   check,
   scalars: adamScalars,
-  update: ({ p, g, m, v }, s, { weightDecay }) =>
-    stepped(p, weightDecay === 0 ? g : s.weightDecay.fma(p, g), m, v, s),
+  update: ({ p, g, m, v }, s, { weightDecay }) => stepped(p, weightDecay === 0 ? g : s.weightDecay.fma(p, g), m, v, s),
 })
 
 /**
@@ -67,7 +69,7 @@ function stepped(p: Expr, g: Expr, m: Expr, v: Expr, s: Readonly<Record<Scalar, 
   return { p: s.step.fma(first.div(second.sqrt().add(s.eps)), p), m: first, v: second }
 }
 
-function adamScalars(options: AdamOptions & { readonly lr: number }, step: number): Record<Scalar, number> {
+function adamScalars(options: Omit<AdamOptions, 'lr'> & { readonly lr: number }, step: number): Record<Scalar, number> {
   const { lr, beta1, beta2, eps, weightDecay } = options
   const root = Math.sqrt(1 - beta2 ** step)
   return {

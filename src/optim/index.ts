@@ -1,4 +1,10 @@
 export { type AdamOptions, adam, adamw } from './adam.js'
-export { defineOptimizer, type LearningRate, type Optimizer, type OptimizerDefinition, type OptimizerOptions } from './define.js'
+export {
+  defineOptimizer,
+  type LearningRate,
+  type Optimizer,
+  type OptimizerDefinition,
+  type OptimizerOptions,
+} from './define.js'
 export { type RmspropOptions, rmsprop } from './rmsprop.js'
 export { type SgdOptions, sgd } from './sgd.js'

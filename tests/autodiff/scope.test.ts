@@ -95,7 +95,7 @@ describe.each(devices)('scope on $name', ({ make }) => {
     const x = tensor([1, 2])
     const late = async () => {
       const y = x.mul(2)
-      await undefined
+      await Promise.resolve()
       return y.sum()
     }
     expect(() => scope(late)).toThrow(OptionError)

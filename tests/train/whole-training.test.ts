@@ -1,4 +1,4 @@
-import { crossEntropy, type Device, setDefaultDevice, type Tensor, tensor } from 'dfdt'
+import { crossEntropy, type Device, setDefaultDevice, type Tensor } from 'dfdt'
 import { layerNorm, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -73,5 +73,4 @@ describe.each(kinds)('20 steps from the weights of a PyTorch network on $name', 
 test('the losses fall, so that equal losses say something', () => {
   expect(losses.f32).toHaveLength(20)
   expect(losses.f32[19]).toBeLessThan((losses.f32[0] ?? 0) / 3)
-  expect(tensor(inputs).shape).toEqual([64 * 8])
 })

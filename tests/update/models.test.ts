@@ -198,10 +198,9 @@ describe.each(devices)('update on $name', ({ make }) => {
           [0.1, student],
           [0.2, teacher],
         ] as const) {
-          let next = from
           for (const { tensor: t, role } of tensorsOf(model)) {
             if (role !== 'parameter') continue
-            const values = Float32Array.from({ length: t.size }, () => Math.sin((next += 1)))
+            const values = Float32Array.from({ length: t.size }, (_, i) => Math.sin(from + i + t.size))
             t.storage.write(0, new Uint8Array(values.buffer))
           }
         }
