@@ -1,5 +1,4 @@
 import { createWasmBackend } from '#wasm'
-import { createReferenceBackend } from '../backends/reference/index.js'
 import type { WasmBackendOptions } from '../backends/wasm/backend.js'
 import { Device } from '../tensor/device.js'
 
@@ -11,13 +10,4 @@ import { Device } from '../tensor/device.js'
  */
 export function wasmDevice(options: WasmBackendOptions = {}): Device {
   return new Device(createWasmBackend(options))
-}
-
-/**
- * A device of plain loops in f64 and f32, written to be read and trusted, not to be fast: for checking others and for
- * gradient checks in f64.
- * @example const x = tensor([1, 2], { dtype: 'f64', device: referenceDevice() })
- */
-export function referenceDevice(): Device {
-  return new Device(createReferenceBackend())
 }

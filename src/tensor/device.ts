@@ -122,7 +122,7 @@ export class Device {
 
   requireDType(op: string, dtype: DType): void {
     if (this.backend.supports(dtype)) return
-    const message = `${op}: the ${this.name} device has no ${dtype}; use f32, or create the tensors on referenceDevice().`
+    const message = `${op}: the ${this.name} device has no ${dtype}; use f32, or create the tensors on referenceDevice() of dfdt/testing.`
     throw new DTypeError(message, { op })
   }
 
