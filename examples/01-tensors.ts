@@ -1,7 +1,10 @@
 // Tensors: the shape is part of the type, and printing shows it.
 import { linspace, tensor, zeros } from 'dfdt'
 
-const x = tensor([[1, 2, 3], [4, 5, 6]]) //    Tensor<[2, 3]>
+const x = tensor([
+  [1, 2, 3],
+  [4, 5, 6],
+]) // Tensor<[2, 3]>
 const w = linspace(0, 1, 3).reshape([3, 1]) // Tensor<[3, 1]>
 const y = x.matmul(w).sub(2) //                Tensor<[2, 1]>
 

@@ -23,6 +23,11 @@ for (let step = 1; step <= 600; step++) {
   error.student += mse(student.layers[0].weight, truth.weight).itemSync()
   error.teacher += mse(teacher.layers[0].weight, truth.weight).itemSync()
 }
-console.log('distance to the truth: student', (error.student / 300).toFixed(3), 'teacher', (error.teacher / 300).toFixed(3))
+console.log(
+  'distance to the truth: student',
+  (error.student / 300).toFixed(3),
+  'teacher',
+  (error.teacher / 300).toFixed(3),
+)
 
 // update({ target: teacher, source: linear(8, 1) }, …) does not compile: "source has no parameter \"0.weight\""

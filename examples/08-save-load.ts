@@ -11,7 +11,11 @@ console.log(file.length, 'bytes:', [...parseSafetensors(file).tensors.keys()].jo
 
 const restored = build()
 console.log(loadModel(restored, file))
-const same = restored.forward(ones([1, 4])).sub(trained.forward(ones([1, 4]))).abs().sum()
+const same = restored
+  .forward(ones([1, 4]))
+  .sub(trained.forward(ones([1, 4])))
+  .abs()
+  .sum()
 console.log('difference', await same.item())
 
 try {

@@ -183,8 +183,10 @@ function inputGradients(
     const target = entry.inputs[slot]
     if (target) add(flow, target, vjp(entry, slot, dy))
   }
+  // Of parameters that were frozen when the loss was computed, and are not any more.
   const unused = new Map<TensorRecord, TensorRecord>()
   sweep(entries, flow, unused)
+  for (const gradient of unused.values()) gradient.dispose()
   const inputs = new Map<TensorRecord, TensorRecord>()
   for (const [traced, gradient] of flow) if (traced.source) add(inputs, traced.source, gradient)
   flow.clear()

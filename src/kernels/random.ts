@@ -12,7 +12,7 @@ const parity = 0x1bd11bda
 const rotate = (x: Expr, count: number) => x.shl(count).or(x.shr(32 - count))
 
 /** Two random u32 words per element; `slot` and `slot + 1` are the scalars that hold the key. */
-export function randomBits(slot = 0): readonly [Expr, Expr] {
+function randomBits(slot = 0): readonly [Expr, Expr] {
   const key0 = scalar(slot, 'u32')
   const key1 = scalar(slot + 1, 'u32')
   const keys = [key0, key1, key0.xor(key1).xor(constant(parity, 'u32'))] as const
@@ -30,7 +30,12 @@ export function randomBits(slot = 0): readonly [Expr, Expr] {
 }
 
 /** The upper 24 bits as a float in [0, 1), every value a multiple of 2⁻²⁴. */
-const unit = (bits: Expr): Expr => bits.shr(8).cast('i32').cast('f32').mul(2 ** -24)
+const unit = (bits: Expr): Expr =>
+  bits
+    .shr(8)
+    .cast('i32')
+    .cast('f32')
+    .mul(2 ** -24)
 
 /** Uniform in [0, 1), f32. */
 export const uniformUnit = (slot = 0): Expr => unit(randomBits(slot)[0])
@@ -39,5 +44,9 @@ export const uniformUnit = (slot = 0): Expr => unit(randomBits(slot)[0])
 export function normalUnit(slot = 0): Expr {
   const [a, b] = randomBits(slot)
   const radius = constant(1, 'f32').sub(unit(a)).log().mul(-2).sqrt()
-  return radius.mul(unit(b).mul(2 * Math.PI).cos())
+  return radius.mul(
+    unit(b)
+      .mul(2 * Math.PI)
+      .cos(),
+  )
 }

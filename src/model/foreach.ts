@@ -26,7 +26,8 @@ export function foreachTensors(exprs: readonly Expr[], stretches: readonly Stret
     for (const tensor of [...reads, ...writes]) {
       let buffer = slots.get(tensor.storage)
       if (buffer === undefined) {
-        slots.set(tensor.storage, (buffer = storages.length))
+        buffer = storages.length
+        slots.set(tensor.storage, buffer)
         storages.push(tensor.storage)
       }
       operands.push({ buffer, offset: tensor.operand().offset })
@@ -34,6 +35,10 @@ export function foreachTensors(exprs: readonly Expr[], stretches: readonly Stret
     parts.push({ length: reads[0]?.size ?? 0, operands })
   }
   const dtypes = (tensors: readonly TensorRecord[]): DType[] => tensors.map((tensor) => tensor.dtype)
-  device.run({ kind: 'foreach', inputs: dtypes(first.reads), outputs: dtypes(first.writes), exprs, parts }, storages, scalars)
+  device.run(
+    { kind: 'foreach', inputs: dtypes(first.reads), outputs: dtypes(first.writes), exprs, parts },
+    storages,
+    scalars,
+  )
   for (const { writes } of stretches) for (const tensor of writes) tensor.storage.version++
 }

@@ -2,7 +2,7 @@ import { OptionError } from '../shapes/errors.js'
 import type { ModelTensor } from './walk.js'
 
 /** Whether `path` is selected by `pattern`: a full path, `encoder.*` (all below), `*.bias` (all of that name), `*`. */
-export function matchesPattern(path: string, pattern: string): boolean {
+function matchesPattern(path: string, pattern: string): boolean {
   if (pattern === '*' || pattern === path) return true
   if (pattern.endsWith('.*')) return path.startsWith(pattern.slice(0, -1))
   return pattern.startsWith('*.') && path.endsWith(pattern.slice(1))

@@ -17,7 +17,15 @@ import { backward } from '../autodiff/backward.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { ema } from '../update/ema.js'
 import { update } from '../update/update.js'
-import type { HardExample, JobListener, MnistEvaluation, MnistJob, MnistOptions, MnistResult, Scores } from './events.js'
+import type {
+  HardExample,
+  JobListener,
+  MnistEvaluation,
+  MnistJob,
+  MnistOptions,
+  MnistResult,
+  Scores,
+} from './events.js'
 
 const pixels = 784
 const classes = 10

@@ -22,7 +22,8 @@ export function weightsOf(op: string, rate: Rate): Weights {
   }
   const value = rate[name] ?? Number.NaN
   if (name === 'halfLife') {
-    if (!(value > 0)) throw new OptionError(`${op}: halfLife must be a positive number of updates, got ${value}.`, { op })
+    if (!(value > 0))
+      throw new OptionError(`${op}: halfLife must be a positive number of updates, got ${value}.`, { op })
     return { tau: -Math.expm1(-Math.LN2 / value), decay: 2 ** (-1 / value) }
   }
   if (!(value >= 0 && value <= 1)) {

@@ -37,7 +37,12 @@ export function update<A extends object, B extends object>(models: UpdatePair<A,
   for (const { dtype, action, stretches } of groups.values()) {
     const copying = action === 'copy' || (dtype !== 'f32' && dtype !== 'f64')
     if (!copying) foreachTensors([blendExpr(rule, dtype)], stretches, rule.scalars)
-    else foreachTensors([input(0, dtype)], stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })), [])
+    else
+      foreachTensors(
+        [input(0, dtype)],
+        stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })),
+        [],
+      )
   }
 }
 

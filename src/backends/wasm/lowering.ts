@@ -254,31 +254,23 @@ export class Lowering implements MathContext {
     const zero = i32x4.const(0)
     const [a = zero, b = zero, c = zero] = args
     const source = e.args[0]?.dtype ?? e.dtype
-    switch (e.op) {
-      case 'select':
-        return v128.bitselect(b, c, a)
-      case 'cast':
-        return cast(a, source, e.dtype, () => this.f32(1))
-      case 'fma':
-        return e.dtype === 'f32' ? this.mad(a, b, c) : e.dtype === 'bool' ? refuse(e) : i32x4.add(i32x4.mul(a, b), c)
-      case 'isNaN':
-        return source === 'f32' ? f32x4.ne(a, a) : zero
-      case 'shl':
-      case 'shr': {
-        const count = e.args[1]
-        if (count?.op !== 'const' || (e.dtype !== 'i32' && e.dtype !== 'u32')) return refuse(e)
-        const by = count.value & 31
-        return e.op === 'shl' ? i32x4.shl(a, by) : e.dtype === 'i32' ? i32x4.shr_s(a, by) : i32x4.shr_u(a, by)
-      }
-      default: {
-        const table: Operations =
-          source === 'f32' ? floatOps : source === 'bool' ? boolOps : source === 'u32' ? unsignedOps : signedOps
-        const emit = table[e.op]
-        if (!emit) return refuse(e)
-        const right = e.args[1]
-        return emit(a, b, right?.op === 'const' && !Number.isNaN(right.value))
-      }
+    if (e.op === 'select') return v128.bitselect(b, c, a)
+    if (e.op === 'cast') return cast(a, source, e.dtype, () => this.f32(1))
+    if (e.op === 'fma') {
+      return e.dtype === 'f32' ? this.mad(a, b, c) : e.dtype === 'bool' ? refuse(e) : i32x4.add(i32x4.mul(a, b), c)
     }
+    if (e.op === 'isNaN') return source === 'f32' ? f32x4.ne(a, a) : zero
+    const right = e.args[1]
+    if (e.op === 'shl' || e.op === 'shr') {
+      if (right?.op !== 'const' || (e.dtype !== 'i32' && e.dtype !== 'u32')) return refuse(e)
+      const by = right.value & 31
+      return e.op === 'shl' ? i32x4.shl(a, by) : e.dtype === 'i32' ? i32x4.shr_s(a, by) : i32x4.shr_u(a, by)
+    }
+    const table: Operations =
+      source === 'f32' ? floatOps : source === 'bool' ? boolOps : source === 'u32' ? unsignedOps : signedOps
+    const emit = table[e.op]
+    if (!emit) return refuse(e)
+    return emit(a, b, right?.op === 'const' && !Number.isNaN(right.value))
   }
 }
 

@@ -63,8 +63,7 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
     single: single.map((step) => ({ step, prepared: host.prepare(step) })),
   }))
   // Scratch memory: kernels of a phase run side by side, the chain of one thread after each other.
-  const scratchOf = ({ prepared: { scratchBytes } }: { prepared: Prepared }, threads: number) =>
-    align(scratchBytes(threads))
+  const scratchOf = ({ prepared }: { prepared: Prepared }, threads: number) => align(prepared.scratchBytes(threads))
   const scratchBytes = prepared.reduce((most, { shared, single }) => {
     const side = shared.reduce((sum, step) => sum + scratchOf(step, host.threads), 0)
     return Math.max(most, side + single.reduce((largest, step) => Math.max(largest, scratchOf(step, 1)), 0))

@@ -72,7 +72,7 @@ export function mathLoop(op: MathOp, mode: Mode, capacity = 65536): MathLoop {
 }
 
 /** Size of one unit in the last place of the f32 nearest to `value`. */
-export function ulp(value: number): number {
+function ulp(value: number): number {
   const size = Math.abs(Math.fround(value))
   if (!(size < 2 ** 128)) return 2 ** 104
   return 2 ** (Math.max(Math.floor(Math.log2(size)), -126) - 23)

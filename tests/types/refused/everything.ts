@@ -65,7 +65,7 @@ x.sum().backward()
 // @ts-expect-error
 x.trace().backward()
 // @ts-expect-error
-x.item()
+void x.item()
 // @ts-expect-error
 i.exp()
 // @ts-expect-error
