@@ -14,7 +14,7 @@ export interface EmaOptions {
  * The rate is named by exactly one of `decay` (weight of the old value), `tau` = 1 − decay (weight of the source)
  * and `halfLife` (updates after which half of the old value is left). `1 − decay` is worked out in f64. Computed as
  * `t + tau·(s − t)`, or `s − decay·(s − t)` from tau ½ on: equal models stay equal bit for bit. A decay of 0 copies
- * and a decay of 1 touches nothing, so NaN does not leak through a weight of 0.
+ * and a decay of 1 touches no parameter, so NaN does not leak through a weight of 0.
  *
  * Throws: `OptionError` when the rate is not exactly one, or out of range.
  * Torch: `swa_utils.get_ema_multi_avg_fn(decay)`. As tau (RL) or momentum (mmengine): `1 − decay`.

@@ -158,6 +158,19 @@ describe.each(devices)('update on $name', ({ make }) => {
     })
   })
 
+  test('a decay of 1 touches no parameter; buffers follow their policy all the same', () => {
+    const make = (value: number) => ({ w: parameter(tensor([value])), b: buffer(tensor([value])), forward })
+    for (const [buffers, b] of [
+      ['copy', 2],
+      ['blend', 1],
+      ['skip', 1],
+    ] as const) {
+      const target = make(1)
+      update({ target, source: make(2) }, ema({ decay: 1, buffers }))
+      expect(stateOf(target)).toEqual({ w: [1], b: [b] })
+    }
+  })
+
   test('NaN comes through a blend, and a copy takes it away again', () => {
     const [target, source] = [
       { w: parameter(tensor([1])), forward },
