@@ -1,6 +1,8 @@
 /**
  * The core entry points import no package and run in a browser: each is bundled from dist as a browser would get it, and
- * anything left to import is an error. Prints sizes; the core together stays under 60 kB gzipped.
+ * anything left to import is an error. Prints sizes, minified and gzipped. Each entry point, and a program that trains a
+ * compiled network while a teacher follows, stays under 60 kB; everything there is in one bundle has a ceiling of its own,
+ * raised only with a reason.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +11,15 @@ import { gzipSync } from 'node:zlib'
 import { rolldown } from 'rolldown'
 
 const CEILING_KB = 60
+/** All core entry points with all they export, as no application ships them. */
+const EVERYTHING_KB = 70
+/** What a program that trains imports. */
+const TRAINING = [
+  ['index', ['compile', 'crossEntropy', 'manualSeed', 'normal', 'tensor']],
+  ['nn', ['clone', 'linear', 'relu', 'sequential']],
+  ['optim', ['adam']],
+  ['update', ['ema', 'update']],
+]
 /** Entry points for programs, which may use packages and Node; every other one is core. */
 const PROGRAMS = new Set(['./train', './data', './package.json'])
 /** Core, but not part of what an application ships. */
@@ -27,20 +38,23 @@ for (const name of core) {
     continue
   }
   if (!DEVELOPMENT.has(name)) shipped.push(file)
-  const kb = await bundledKb(name, `export * from ${JSON.stringify(file)}`)
-  console.log(`${name.padEnd(12)} ${kb.toFixed(1).padStart(6)} kB`)
+  await measure(name, `export * from ${JSON.stringify(file)}`, CEILING_KB)
 }
-const together = await bundledKb(
-  'core',
-  shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'),
+const imports = TRAINING.map(
+  ([entry, names]) => `export { ${names.join(', ')} } from ${JSON.stringify(join(root, 'dist', 'entry', `${entry}.js`))}`,
 )
-console.log(`${'together'.padEnd(12)} ${together.toFixed(1).padStart(6)} kB of ${CEILING_KB} kB (minified, gzipped)`)
-if (together > CEILING_KB)
-  problems.push(`the core is ${together.toFixed(1)} kB gzipped; the ceiling is ${CEILING_KB} kB`)
+await measure('a training program', imports.join('\n'), CEILING_KB)
+await measure('everything', shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'), EVERYTHING_KB)
 
 if (problems.length > 0) {
   console.error(`\n${[...new Set(problems)].join('\n')}`)
   process.exit(1)
+}
+
+async function measure(name, source, ceiling) {
+  const kb = await bundledKb(name, source)
+  console.log(`${name.padEnd(20)} ${kb.toFixed(1).padStart(6)} kB of ${ceiling} kB`)
+  if (kb > ceiling) problems.push(`${name} is ${kb.toFixed(1)} kB gzipped; the ceiling is ${ceiling} kB`)
 }
 
 function browserFile(entry) {
