@@ -41,10 +41,15 @@ for (const name of core) {
   await measure(name, `export * from ${JSON.stringify(file)}`, CEILING_KB)
 }
 const imports = TRAINING.map(
-  ([entry, names]) => `export { ${names.join(', ')} } from ${JSON.stringify(join(root, 'dist', 'entry', `${entry}.js`))}`,
+  ([entry, names]) =>
+    `export { ${names.join(', ')} } from ${JSON.stringify(join(root, 'dist', 'entry', `${entry}.js`))}`,
 )
 await measure('a training program', imports.join('\n'), CEILING_KB)
-await measure('everything', shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'), EVERYTHING_KB)
+await measure(
+  'everything',
+  shipped.map((file, i) => `export * as e${i} from ${JSON.stringify(file)}`).join('\n'),
+  EVERYTHING_KB,
+)
 
 if (problems.length > 0) {
   console.error(`\n${[...new Set(problems)].join('\n')}`)

@@ -23,7 +23,10 @@ export async function doctor(host: Host, flags: { readonly threads?: number | un
     ['processor', `${cores[0]?.model.trim() ?? 'unknown'}, ${cores.length} ${cores.length === 1 ? 'core' : 'cores'}`],
     ['device', device.backend.description],
     ...Object.entries(device.backend.facts?.() ?? {}),
-    ['memory', `${mebibytes(used)} used, ${mebibytes(peak)} at most so far, ${mebibytes(reserved)} taken, limit ${mebibytes(limit)}`],
+    [
+      'memory',
+      `${mebibytes(used)} used, ${mebibytes(peak)} at most so far, ${mebibytes(reserved)} taken, limit ${mebibytes(limit)}`,
+    ],
     ...speeds,
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
@@ -31,7 +34,8 @@ export async function doctor(host: Host, flags: { readonly threads?: number | un
   return 0
 }
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toLocaleString('en-US', { maximumFractionDigits: 1 })} MiB`
+const mebibytes = (bytes: number): string =>
+  `${(bytes / 2 ** 20).toLocaleString('en-US', { maximumFractionDigits: 1 })} MiB`
 
 async function measure(): Promise<[string, string][]> {
   // Small products first: the engine optimises a kernel only after it has run a few hundred times.
@@ -45,8 +49,14 @@ async function measure(): Promise<[string, string][]> {
   const flops = (2 * matrix ** 3) / product / 1e6
   const bytes = (12 * average) / blend / 1e6
   return [
-    ['products', `${flops.toFixed(0)} GFLOP/s (best of ${patience / 1000} s, [${matrix}, ${matrix}] x [${matrix}, ${matrix}])`],
-    ['averages', `${bytes.toFixed(1)} GB/s (best of ${patience / 1000} s, EMA of ${(average / 1e6).toFixed(1)}M parameters)`],
+    [
+      'products',
+      `${flops.toFixed(0)} GFLOP/s (best of ${patience / 1000} s, [${matrix}, ${matrix}] x [${matrix}, ${matrix}])`,
+    ],
+    [
+      'averages',
+      `${bytes.toFixed(1)} GB/s (best of ${patience / 1000} s, EMA of ${(average / 1e6).toFixed(1)}M parameters)`,
+    ],
   ]
 }
 

@@ -4,7 +4,14 @@ import { DfdtError } from '../tensor/errors.js'
 import { doctor } from './doctor.js'
 import { evaluate } from './eval.js'
 import type { Host } from './host.js'
-import { addDeviceFlags, addEvalFlags, addTrainFlags, type DeviceFlags, type EvalFlags, type TrainFlags } from './options.js'
+import {
+  addDeviceFlags,
+  addEvalFlags,
+  addTrainFlags,
+  type DeviceFlags,
+  type EvalFlags,
+  type TrainFlags,
+} from './options.js'
 import { train } from './train.js'
 import { UsageError } from './usage-error.js'
 

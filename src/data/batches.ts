@@ -32,7 +32,10 @@ export function column<const S extends Dims, D extends DType = 'f32'>(
 ): Column<[...S], D> {
   const size = sizeOf(shape)
   if (size === 0 || data.length % size !== 0)
-    throw new ShapeError(`column: ${data.length} elements are not a whole number of items of shape [${shape.join(', ')}].`, { op: 'column' })
+    throw new ShapeError(
+      `column: ${data.length} elements are not a whole number of items of shape [${shape.join(', ')}].`,
+      { op: 'column' },
+    )
   const dtype = (options.dtype ?? 'f32') as D
   return { data, shape: [...shape], dtype, scale: options.scale ?? 1 }
 }
@@ -69,7 +72,8 @@ export function* batches<C extends Columns, const B extends number, const O exte
 ): IterableIterator<Batch<C, SizeOf<B, O>>> {
   const { shuffle, dropLast = true, device = defaultDevice() } = options ?? {}
   const count = countOf(columns)
-  if (!Number.isInteger(size) || size < 1) throw new OptionError(`batches: the size must be a positive integer, got ${size}.`, { op: 'batches' })
+  if (!Number.isInteger(size) || size < 1)
+    throw new OptionError(`batches: the size must be a positive integer, got ${size}.`, { op: 'batches' })
   const order = shuffle && permutation(count, shuffle)
   const end = dropLast ? count - (count % size) : count
   for (let start = 0; start < end; start += size) {
@@ -100,7 +104,13 @@ function countOf(columns: Columns): number {
   return first[1]
 }
 
-function gathered(of: Column, start: number, length: number, order: Uint32Array | undefined, device: Device): TensorRecord {
+function gathered(
+  of: Column,
+  start: number,
+  length: number,
+  order: Uint32Array | undefined,
+  device: Device,
+): TensorRecord {
   const { data, shape, dtype, scale } = of
   const size = sizeOf(shape)
   const values = dtype === 'f32' ? new Float32Array(length * size) : new Array<number>(length * size).fill(0)

@@ -10,8 +10,22 @@ import type { DType } from '../shapes/dtype.js'
 
 /** Unary nodes on floats, and what they compute. `recip` is exactly `1 / x`. */
 export type UnaryOp =
-  | 'neg' | 'abs' | 'sqrt' | 'exp' | 'expm1' | 'log' | 'log1p' | 'sin' | 'cos' | 'tanh' | 'erf'
-  | 'floor' | 'ceil' | 'round' | 'not' | 'isNaN'
+  | 'neg'
+  | 'abs'
+  | 'sqrt'
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'erf'
+  | 'floor'
+  | 'ceil'
+  | 'round'
+  | 'not'
+  | 'isNaN'
 /** Binary nodes. `max`/`min` return NaN when either side is NaN; on equal values the left side. */
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'and' | 'or' | 'xor' | 'shl' | 'shr'
 export type CompareOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'
@@ -67,35 +81,81 @@ export class Expr {
     return typeof b === 'number' ? constant(b, this.dtype) : b
   }
 
-  neg(): Expr { return this.#unary('neg') }
-  abs(): Expr { return this.#unary('abs') }
-  sqrt(): Expr { return this.#unary('sqrt') }
-  exp(): Expr { return this.#unary('exp') }
+  neg(): Expr {
+    return this.#unary('neg')
+  }
+  abs(): Expr {
+    return this.#unary('abs')
+  }
+  sqrt(): Expr {
+    return this.#unary('sqrt')
+  }
+  exp(): Expr {
+    return this.#unary('exp')
+  }
   /** `e^x − 1`, exact near 0. */
-  expm1(): Expr { return this.#unary('expm1') }
-  log(): Expr { return this.#unary('log') }
+  expm1(): Expr {
+    return this.#unary('expm1')
+  }
+  log(): Expr {
+    return this.#unary('log')
+  }
   /** `log(1 + x)`, exact near 0. */
-  log1p(): Expr { return this.#unary('log1p') }
-  sin(): Expr { return this.#unary('sin') }
-  cos(): Expr { return this.#unary('cos') }
-  tanh(): Expr { return this.#unary('tanh') }
-  erf(): Expr { return this.#unary('erf') }
-  floor(): Expr { return this.#unary('floor') }
-  ceil(): Expr { return this.#unary('ceil') }
+  log1p(): Expr {
+    return this.#unary('log1p')
+  }
+  sin(): Expr {
+    return this.#unary('sin')
+  }
+  cos(): Expr {
+    return this.#unary('cos')
+  }
+  tanh(): Expr {
+    return this.#unary('tanh')
+  }
+  erf(): Expr {
+    return this.#unary('erf')
+  }
+  floor(): Expr {
+    return this.#unary('floor')
+  }
+  ceil(): Expr {
+    return this.#unary('ceil')
+  }
   /** Nearest integer, ties to even. */
-  round(): Expr { return this.#unary('round') }
-  recip(): Expr { return constant(1, this.dtype).div(this) }
-  square(): Expr { return this.mul(this) }
+  round(): Expr {
+    return this.#unary('round')
+  }
+  recip(): Expr {
+    return constant(1, this.dtype).div(this)
+  }
+  square(): Expr {
+    return this.mul(this)
+  }
 
-  add(b: Expr | number): Expr { return this.#binary('add', b) }
-  sub(b: Expr | number): Expr { return this.#binary('sub', b) }
-  mul(b: Expr | number): Expr { return this.#binary('mul', b) }
-  div(b: Expr | number): Expr { return this.#binary('div', b) }
-  pow(b: Expr | number): Expr { return this.#binary('pow', b) }
+  add(b: Expr | number): Expr {
+    return this.#binary('add', b)
+  }
+  sub(b: Expr | number): Expr {
+    return this.#binary('sub', b)
+  }
+  mul(b: Expr | number): Expr {
+    return this.#binary('mul', b)
+  }
+  div(b: Expr | number): Expr {
+    return this.#binary('div', b)
+  }
+  pow(b: Expr | number): Expr {
+    return this.#binary('pow', b)
+  }
   /** The larger; NaN if either is NaN. */
-  max(b: Expr | number): Expr { return this.#binary('max', b) }
+  max(b: Expr | number): Expr {
+    return this.#binary('max', b)
+  }
   /** The smaller; NaN if either is NaN. */
-  min(b: Expr | number): Expr { return this.#binary('min', b) }
+  min(b: Expr | number): Expr {
+    return this.#binary('min', b)
+  }
   /** `this · b + c`, rounded once where the mode has FMA, twice where it has not. */
   fma(b: Expr | number, c: Expr | number): Expr {
     return new Expr('fma', this.dtype, [this, this.#lift(b), this.#lift(c)])
@@ -109,24 +169,50 @@ export class Expr {
     return weight.lt(0.5).select(this.add(weight.mul(diff)), to.sub(diff.mul(rest)))
   }
 
-  eq(b: Expr | number): Expr { return this.#compare('eq', b) }
-  ne(b: Expr | number): Expr { return this.#compare('ne', b) }
-  lt(b: Expr | number): Expr { return this.#compare('lt', b) }
-  le(b: Expr | number): Expr { return this.#compare('le', b) }
-  gt(b: Expr | number): Expr { return this.#compare('gt', b) }
-  ge(b: Expr | number): Expr { return this.#compare('ge', b) }
-  isNaN(): Expr { return new Expr('isNaN', 'bool', [this]) }
+  eq(b: Expr | number): Expr {
+    return this.#compare('eq', b)
+  }
+  ne(b: Expr | number): Expr {
+    return this.#compare('ne', b)
+  }
+  lt(b: Expr | number): Expr {
+    return this.#compare('lt', b)
+  }
+  le(b: Expr | number): Expr {
+    return this.#compare('le', b)
+  }
+  gt(b: Expr | number): Expr {
+    return this.#compare('gt', b)
+  }
+  ge(b: Expr | number): Expr {
+    return this.#compare('ge', b)
+  }
+  isNaN(): Expr {
+    return new Expr('isNaN', 'bool', [this])
+  }
 
   /** On bool: logical; on i32 and u32: bitwise. */
-  and(b: Expr | number): Expr { return this.#binary('and', b) }
-  or(b: Expr | number): Expr { return this.#binary('or', b) }
-  xor(b: Expr | number): Expr { return this.#binary('xor', b) }
+  and(b: Expr | number): Expr {
+    return this.#binary('and', b)
+  }
+  or(b: Expr | number): Expr {
+    return this.#binary('or', b)
+  }
+  xor(b: Expr | number): Expr {
+    return this.#binary('xor', b)
+  }
   /** On bool: logical negation; on integers: bitwise. */
-  not(): Expr { return this.#unary('not') }
+  not(): Expr {
+    return this.#unary('not')
+  }
   /** Integers only; the count is a constant 0..31. */
-  shl(count: number): Expr { return this.#binary('shl', count) }
+  shl(count: number): Expr {
+    return this.#binary('shl', count)
+  }
   /** Integers only: arithmetic on i32, logical on u32; the count is a constant 0..31. */
-  shr(count: number): Expr { return this.#binary('shr', count) }
+  shr(count: number): Expr {
+    return this.#binary('shr', count)
+  }
 
   /** On bool: `this ? yes : no`. Both sides are evaluated; the other side's NaN does not leak. */
   select(yes: Expr | number, no: Expr | number): Expr {
@@ -182,7 +268,8 @@ export function substitute(expr: Expr, replace: (leaf: Expr) => Expr): Expr {
     if (known) return known
     const args = e.args.map(visit)
     const same = args.every((a, i) => a === e.args[i])
-    const result = e.op === 'input' || e.op === 'scalar' ? replace(e) : same ? e : new Expr(e.op, e.dtype, args, e.value)
+    const result =
+      e.op === 'input' || e.op === 'scalar' ? replace(e) : same ? e : new Expr(e.op, e.dtype, args, e.value)
     done.set(e, result)
     return result
   }

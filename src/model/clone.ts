@@ -28,7 +28,11 @@ export function clone<M extends object>(model: M): M {
       const property = Object.getOwnPropertyDescriptor(value, key)
       if (!property || (Array.isArray(value) && key === 'length')) continue
       const name = path === '' ? String(key) : `${path}.${String(key)}`
-      Object.defineProperty(made, key, 'value' in property ? { ...property, value: copy(property.value, name) } : property)
+      Object.defineProperty(
+        made,
+        key,
+        'value' in property ? { ...property, value: copy(property.value, name) } : property,
+      )
     }
     return made
   }
@@ -40,14 +44,23 @@ export function clone<M extends object>(model: M): M {
 }
 
 const closureError = (path: string) =>
-  new OptionError(`clone: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`, { op: 'clone' })
+  new OptionError(
+    `clone: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`,
+    { op: 'clone' },
+  )
 
 /** The same values in new memory, row-major; role and frozen state too, unless another role is given. */
 export function copyTensor(original: TensorRecord, role = original.role): TensorRecord {
   const { device, dtype, shape, frozen } = original
   const made = emptyTensor(device, dtype, shape, role)
   made.frozen = frozen
-  const kernel: MapKernel = { kind: 'map', shape, inputs: [original.operand()], outputs: [made.operand()], exprs: [input(0, dtype)] }
+  const kernel: MapKernel = {
+    kind: 'map',
+    shape,
+    inputs: [original.operand()],
+    outputs: [made.operand()],
+    exprs: [input(0, dtype)],
+  }
   device.run(kernel, [original.storage, made.storage])
   return made
 }

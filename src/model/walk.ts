@@ -44,7 +44,8 @@ export function tensorsOf(model: object): ModelTensor[] {
       if (!first.has(node)) first.set(node, path)
       return
     }
-    if (above.includes(node)) throw new OptionError(`The model contains itself at "${path}"; keep back references out of its fields.`)
+    if (above.includes(node))
+      throw new OptionError(`The model contains itself at "${path}"; keep back references out of its fields.`)
     above.push(node)
     for (const [segment, part] of partsOf(node)) visit(part, path === '' ? segment : `${path}.${segment}`)
     above.pop()

@@ -10,7 +10,8 @@ class DropoutLayer extends Printed {
   readonly name = 'dropout'
   constructor(readonly p: number) {
     super()
-    if (!(p >= 0 && p <= 1)) throw new OptionError(`dropout: p is a probability in [0, 1], got ${p}.`, { op: 'dropout' })
+    if (!(p >= 0 && p <= 1))
+      throw new OptionError(`dropout: p is a probability in [0, 1], got ${p}.`, { op: 'dropout' })
   }
   forward(x: unknown): unknown {
     return isTraining(x) ? dropoutOp(typed<Value>(recordOf(x)), { p: this.p, training: true }) : x

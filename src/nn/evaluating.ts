@@ -23,7 +23,8 @@ export function inference<M extends object>(model: M): M {
   const view = new Proxy(model, {
     get(target, key) {
       const value: unknown = Reflect.get(target, key, target)
-      if (key === 'forward' && typeof value === 'function') return (x: unknown) => evaluating(() => value.call(target, x))
+      if (key === 'forward' && typeof value === 'function')
+        return (x: unknown) => evaluating(() => value.call(target, x))
       return isModule(value) ? inference(value) : value
     },
   })

@@ -23,7 +23,11 @@ function drawn(shape: Dims, dtype: FloatDType, expr: Expr, scalars: readonly num
   checkShape('parameter', shape)
   const device = defaultDevice()
   const made = emptyTensor(device, dtype, shape, 'parameter')
-  fillTensor(made, expr, device.hostScalars(() => [...device.generator.next(), ...scalars]))
+  fillTensor(
+    made,
+    expr,
+    device.hostScalars(() => [...device.generator.next(), ...scalars]),
+  )
   return made
 }
 

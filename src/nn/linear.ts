@@ -13,7 +13,9 @@ class Linear extends Printed {
   constructor(inFeatures: number, outFeatures: number, withBias: boolean, dtype: FloatDType) {
     super()
     if (![inFeatures, outFeatures].every((size) => Number.isInteger(size) && size >= 1))
-      throw new OptionError(`linear: sizes must be positive integers, got ${inFeatures} and ${outFeatures}.`, { op: 'linear' })
+      throw new OptionError(`linear: sizes must be positive integers, got ${inFeatures} and ${outFeatures}.`, {
+        op: 'linear',
+      })
     const bound = 1 / Math.sqrt(inFeatures)
     this.weight = uniformParameter([outFeatures, inFeatures], bound, dtype)
     if (withBias) this.bias = uniformParameter([outFeatures], bound, dtype)

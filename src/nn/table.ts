@@ -19,11 +19,18 @@ export function summary(model: object): string {
   const visit = (node: object, path: string): void => {
     const parts = [...partsOf(node)]
     const inner = parts.filter(([, part]) => !(part instanceof TensorRecord))
-    const own = parts.flatMap(([name, part]) => (part instanceof TensorRecord && part.role ? [[name, part] as const] : []))
+    const own = parts.flatMap(([name, part]) =>
+      part instanceof TensorRecord && part.role ? [[name, part] as const] : [],
+    )
     if (path === '' ? own.length > 0 : own.length > 0 || inner.length === 0) {
       const shapes = own.map(([name, t]) => `${name} [${t.shape.join(', ')}]`).join('  ')
       const count = own.reduce((sum, [, t]) => sum + (t.role === 'parameter' ? t.size : 0), 0)
-      rows.push([path, isDescribed(node) ? node.describe() : node.constructor.name, shapes, count.toLocaleString('en-US')])
+      rows.push([
+        path,
+        isDescribed(node) ? node.describe() : node.constructor.name,
+        shapes,
+        count.toLocaleString('en-US'),
+      ])
     }
     for (const [name, part] of inner) visit(part, path === '' ? name : `${path}.${name}`)
   }
@@ -31,7 +38,10 @@ export function summary(model: object): string {
   const header = ['path', 'layer', 'tensors', 'parameters']
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (cells: readonly string[]) =>
-    cells.map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ').trimEnd()
+    cells
+      .map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd()
   const rule = '-'.repeat(widths.reduce((sum, width) => sum + width + 2, -2))
   const ties = tensorsOf(model).length - untied(tensorsOf(model)).length
   const note = ties > 0 ? ` (${ties} tied, counted once)` : ''
