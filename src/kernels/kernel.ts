@@ -91,6 +91,66 @@ export interface ScatterAddKernel {
   readonly output: Operand
 }
 
+/** Along height and along width. */
+export type Pair = readonly [height: number, width: number]
+
+/**
+ * One of the three passes of a 2d convolution. Images are `[batch, channels, height, width]`, weights
+ * `[outChannels, inChannels / groups, kernel…]`; all contiguous from their offset. Zeros surround the image by `padding`.
+ *
+ * - `forward`: a = input, b = weight, output `y[n, f, oy, ox] = Σ x[n, c, oy·stride + ky·dilation − padding, …] · w[f, c, ky, kx]`,
+ *   added up in ascending c, ky, kx.
+ * - `inputGradient`: a = gradient of the output, b = weight, output = gradient of the input; the adjoint, added up in
+ *   ascending f, then in ascending place of the gradient, which is descending ky, kx.
+ * - `weightGradient`: a = input, b = gradient of the output, output = gradient of the weight; a sum over images and
+ *   places whose order depends on the sizes alone.
+ *
+ * In the first two each element has one accumulator, which starts from 0. Elements of the padding are terms like others.
+ */
+export interface Conv2dKernel {
+  readonly kind: 'conv2d'
+  readonly pass: 'forward' | 'inputGradient' | 'weightGradient'
+  readonly batch: number
+  /** Of the whole image; each group sees its own `inChannels / groups` and makes `outChannels / groups`. */
+  readonly inChannels: number
+  readonly outChannels: number
+  readonly groups: number
+  readonly size: Pair
+  readonly outSize: Pair
+  readonly kernel: Pair
+  readonly stride: Pair
+  readonly padding: Pair
+  readonly dilation: Pair
+  readonly a: Operand
+  readonly b: Operand
+  readonly output: Operand
+}
+
+/**
+ * Combines windows of `planes` images of one channel; contiguous from their offset.
+ *
+ * - `forward`: inputs [x], output one element for each window.
+ * - `backward` of `max`: inputs [dy, x], output dx: each window's gradient goes to its first largest element (to the last
+ *   NaN, if there is one); of `average`: inputs [dy], shared by the window's elements. Windows add up in ascending order.
+ *
+ * `max` carries NaN on and sees no padding; `average` divides by the window's size, or by the elements inside the image
+ * when `countPadding` is false. `padding` is at most half the window, so none is empty.
+ */
+export interface Pool2dKernel {
+  readonly kind: 'pool2d'
+  readonly pass: 'forward' | 'backward'
+  readonly combine: 'max' | 'average'
+  readonly planes: number
+  readonly size: Pair
+  readonly outSize: Pair
+  readonly kernel: Pair
+  readonly stride: Pair
+  readonly padding: Pair
+  readonly countPadding: boolean
+  readonly inputs: readonly Operand[]
+  readonly output: Operand
+}
+
 /** One stretch of a whole-model pass: `length` consecutive elements of each operand. */
 export interface Part {
   readonly length: number
@@ -110,4 +170,39 @@ export interface ForeachKernel {
   readonly parts: readonly Part[]
 }
 
-export type Kernel = MapKernel | ReduceKernel | MatmulKernel | GatherKernel | ScatterAddKernel | ForeachKernel
+export type Kernel =
+  | MapKernel
+  | ReduceKernel
+  | MatmulKernel
+  | Conv2dKernel
+  | Pool2dKernel
+  | GatherKernel
+  | ScatterAddKernel
+  | ForeachKernel
+
+/** What the operands of a convolution hold: how many elements a, b and the output have. */
+export function conv2dSizes(kernel: Conv2dKernel): readonly [a: number, b: number, output: number] {
+  const { pass, batch, inChannels, outChannels, groups, size, outSize, kernel: window } = kernel
+  const input = batch * inChannels * size[0] * size[1]
+  const output = batch * outChannels * outSize[0] * outSize[1]
+  const weight = outChannels * (inChannels / groups) * window[0] * window[1]
+  if (pass === 'forward') return [input, weight, output]
+  return pass === 'inputGradient' ? [output, weight, input] : [input, output, weight]
+}
+
+/** Products that a convolution adds up, those with padding included. */
+export function conv2dTerms({ batch, inChannels, outChannels, groups, outSize, kernel }: Conv2dKernel): number {
+  return (batch * outChannels * outSize[0] * outSize[1] * inChannels * kernel[0] * kernel[1]) / groups
+}
+
+/** Elements that a pooling looks at, counted once for each window. */
+export function pool2dTerms({ planes, outSize, kernel }: Pool2dKernel): number {
+  return planes * outSize[0] * outSize[1] * kernel[0] * kernel[1]
+}
+
+/** How many elements each input and the output of a pooling have. */
+export function pool2dSizes({ pass, planes, size, outSize, inputs }: Pool2dKernel): readonly number[] {
+  const large = planes * size[0] * size[1]
+  const small = planes * outSize[0] * outSize[1]
+  return pass === 'forward' ? [large, small] : [small, ...inputs.slice(1).map(() => large), large]
+}

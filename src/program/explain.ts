@@ -1,3 +1,4 @@
+import { conv2dSizes, pool2dSizes } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
 import { type Node, operandsOf } from './node.js'
@@ -20,6 +21,10 @@ export function bytesMoved({ kernel }: Node): number {
         const batch = sizeOf(kernel.batch)
         return [batch * kernel.m * kernel.k, batch * kernel.k * kernel.n, batch * kernel.m * kernel.n]
       }
+      case 'conv2d':
+        return conv2dSizes(kernel)
+      case 'pool2d':
+        return pool2dSizes(kernel)
       case 'gather':
       case 'scatterAdd': {
         const rows = kernel.outer * kernel.count * kernel.inner
@@ -47,6 +52,8 @@ const kilo = (value: number, unit: string): string => {
   return `${(value / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${steps[step]}${unit}`
 }
 
+const passNames = { forward: 'forward', inputGradient: 'for the input', weightGradient: 'for the weight' } as const
+
 function shapeText({ kernel }: Node): string {
   switch (kernel.kind) {
     case 'map':
@@ -55,6 +62,13 @@ function shapeText({ kernel }: Node): string {
       return `${kernel.combine} [${kernel.shape.join(', ')}] over ${kernel.axes.join(', ')}`
     case 'matmul':
       return `${kernel.batch.length > 0 ? `${kernel.batch.join(' x ')} x ` : ''}[${kernel.m}, ${kernel.k}] x [${kernel.k}, ${kernel.n}]`
+    case 'conv2d': {
+      const { pass, batch, inChannels, outChannels, groups, size, kernel: window } = kernel
+      const grouped = groups > 1 ? `, ${groups} groups` : ''
+      return `${passNames[pass]} ${batch} x [${inChannels} -> ${outChannels}, ${size.join(' x ')}] by ${window.join(' x ')}${grouped}`
+    }
+    case 'pool2d':
+      return `${kernel.combine} ${kernel.pass} ${kernel.planes} x [${kernel.size.join(' x ')}] by ${kernel.kernel.join(' x ')}`
     case 'gather':
     case 'scatterAdd':
       return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`

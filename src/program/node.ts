@@ -60,7 +60,10 @@ export function operandsOf(kernel: Strided): { reads: readonly Operand[]; writes
     case 'reduce':
       return { reads: kernel.inputs, writes: [kernel.output] }
     case 'matmul':
+    case 'conv2d':
       return { reads: [kernel.a, kernel.b], writes: [kernel.output] }
+    case 'pool2d':
+      return { reads: kernel.inputs, writes: [kernel.output] }
     case 'gather':
     case 'scatterAdd':
       return { reads: [kernel.source, kernel.index], writes: [kernel.output] }
@@ -79,7 +82,10 @@ export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number
       }
     case 'reduce':
       return { ...kernel, inputs: kernel.inputs.map(move), output: move(kernel.output, kernel.inputs.length) }
+    case 'pool2d':
+      return { ...kernel, inputs: kernel.inputs.map(move), output: move(kernel.output, kernel.inputs.length) }
     case 'matmul':
+    case 'conv2d':
       return { ...kernel, a: move(kernel.a, 0), b: move(kernel.b, 1), output: move(kernel.output, 2) }
     case 'gather':
     case 'scatterAdd':

@@ -1,4 +1,5 @@
 import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
+import { conv2dTerms, pool2dTerms } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
 import { accesses, type Node } from './node.js'
@@ -68,6 +69,10 @@ export function nanoseconds({ kernel }: Node): number {
       return kernel.parts.reduce((sum, part) => sum + part.length, 0) * perElement(kernel.exprs)
     case 'matmul':
       return (sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k) / 20
+    case 'conv2d':
+      return conv2dTerms(kernel) / 20
+    case 'pool2d':
+      return pool2dTerms(kernel) / 2
     case 'gather':
     case 'scatterAdd':
       return kernel.outer * kernel.count * kernel.inner * 0.5
@@ -87,6 +92,10 @@ export function flops({ kernel }: Node): number {
       return kernel.parts.reduce((sum, part) => sum + part.length, 0) * arithmetic(kernel.exprs)
     case 'matmul':
       return 2 * sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k
+    case 'conv2d':
+      return 2 * conv2dTerms(kernel)
+    case 'pool2d':
+      return pool2dTerms(kernel)
     case 'gather':
       return 0
     case 'scatterAdd':

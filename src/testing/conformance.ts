@@ -13,11 +13,13 @@ import {
   randomExprCases,
   transcendentalCases,
 } from './conformance/elementwise.js'
+import { conv2dCases } from './conformance/convolutions.js'
 import { foreachCases } from './conformance/foreachs.js'
 import { indexingCases } from './conformance/indexing.js'
 import { layoutCases, sharingCases, sizeCases } from './conformance/maps.js'
 import { matmulCases } from './conformance/matmuls.js'
 import { memoryChecks } from './conformance/memory.js'
+import { pool2dCases } from './conformance/poolings.js'
 import { Random } from './conformance/random.js'
 import { reduceCases } from './conformance/reductions.js'
 
@@ -56,6 +58,8 @@ export function conformanceCases(seed = 1): ConformanceCase[] {
     randomExprCases,
     reduceCases,
     matmulCases,
+    conv2dCases,
+    pool2dCases,
     indexingCases,
     foreachCases,
   ]
@@ -181,7 +185,10 @@ function dtypesOf({ kernel }: ConformanceCase): readonly DType[] {
       return [...kernel.inputs, kernel.output, ...nodes([kernel.expr])].map(({ dtype }) => dtype)
     case 'foreach':
       return [...kernel.inputs, ...kernel.outputs, ...nodes(kernel.exprs).map(({ dtype }) => dtype)]
+    case 'pool2d':
+      return [...kernel.inputs, kernel.output].map(({ dtype }) => dtype)
     case 'matmul':
+    case 'conv2d':
       return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
     case 'gather':
     case 'scatterAdd':

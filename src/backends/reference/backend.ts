@@ -1,11 +1,13 @@
 import type { Kernel } from '../../kernels/kernel.js'
 import type { Backend, Buffer } from '../../tensor/backend.js'
 import { DeviceError } from '../../tensor/errors.js'
+import { runConv2d } from './conv2d.js'
 import { runForeach } from './foreach.js'
 import { runGather, runScatterAdd } from './gather.js'
 import { runMap } from './map.js'
 import { runMatmul } from './matmul.js'
 import { Memory, type ReferenceBuffer } from './memory.js'
+import { runPool2d } from './pool2d.js'
 import { runReduce } from './reduce.js'
 
 /** Options of `createReferenceBackend`. */
@@ -68,6 +70,8 @@ function runKernel(kernel: Kernel, buffers: readonly ReferenceBuffer[], scalars:
   else if (kernel.kind === 'reduce') runReduce(kernel, buffers, scalars)
   else if (kernel.kind === 'foreach') runForeach(kernel, buffers, scalars)
   else if (kernel.kind === 'matmul') runMatmul(kernel, buffers)
+  else if (kernel.kind === 'conv2d') runConv2d(kernel, buffers)
+  else if (kernel.kind === 'pool2d') runPool2d(kernel, buffers)
   else if (kernel.kind === 'gather') runGather(kernel, buffers)
   else runScatterAdd(kernel, buffers)
 }

@@ -1,9 +1,11 @@
 /** The hand-written kernels: one module for each process, mode and kind of memory. */
 import { ModuleBuilder } from './assembler.js'
+import { addConvKernels } from './conv/index.js'
 import { newEntryId, type Target, targetKey } from './generated.js'
 import { defineIndexKernels } from './index-kernels.js'
 import type { Entry } from './launch.js'
 import { addMatmulKernels } from './matmul/index.js'
+import { addPoolKernels } from './pool/index.js'
 
 interface KernelModule {
   readonly module: WebAssembly.Module
@@ -19,6 +21,8 @@ function kernelModule(target: Target): KernelModule {
     const builder = new ModuleBuilder({ shared: target.shared, maximum: target.maximumPages })
     defineIndexKernels(builder)
     addMatmulKernels(builder, target.mode)
+    addConvKernels(builder, target.mode)
+    addPoolKernels(builder)
     known = { module: new WebAssembly.Module(builder.build()), entries: new Map() }
     modules.set(key, known)
   }

@@ -1,5 +1,6 @@
 import type { Expr } from '../../kernels/expr.js'
-import type { Kernel, MatmulKernel, Operand } from '../../kernels/kernel.js'
+import { conv2dSizes, type Kernel, type MatmulKernel, type Operand, pool2dSizes } from '../../kernels/kernel.js'
+import { asMatmul, prepareConv } from './conv/index.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
 import { prepareIndexKernel } from './index-kernels.js'
@@ -7,6 +8,7 @@ import { kernelEntry } from './kernel-module.js'
 import type { Prepared } from './launch.js'
 import { prepareMap } from './map.js'
 import { matmulEntry, planMatmul } from './matmul/index.js'
+import { preparePool2d } from './pool/index.js'
 import { prepareReduce } from './reduce.js'
 
 /** Turns a descriptor into launches. Throws what is wrong with it before anything runs. */
@@ -20,14 +22,25 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
       return prepareReduce(kernel, target)
     case 'matmul':
       return prepareMatmul(kernel, target)
+    case 'conv2d': {
+      const product = asMatmul(kernel)
+      // The weight is the product's left operand.
+      return product
+        ? prepareMatmul(product, target, [1, 0, 2])
+        : prepareConv(kernel, target.mode, (name) => kernelEntry(target, name))
+    }
+    case 'pool2d':
+      return preparePool2d(kernel, (name) => kernelEntry(target, name))
     case 'gather':
     case 'scatterAdd':
       return prepareIndexKernel(kernel, (name) => kernelEntry(target, name))
   }
 }
 
-function prepareMatmul(kernel: MatmulKernel, target: Target): Prepared {
-  const { block, pointers, nanoseconds, workBytes } = planMatmul(kernel, target.mode)
+/** `order`: the position of each operand in the list of buffers. */
+function prepareMatmul(kernel: MatmulKernel, target: Target, order: readonly number[] = [0, 1, 2]): Prepared {
+  const { block, pointers: own, nanoseconds, workBytes } = planMatmul(kernel, target.mode)
+  const pointers = own.map((pointer) => ({ ...pointer, operand: order[pointer.operand] ?? pointer.operand }))
   const launch = { entry: kernelEntry(target, matmulEntry), block, pointers, scalars: [], nanoseconds }
   const nothing = kernel.m === 0 || kernel.n === 0 || kernel.batch.includes(0)
   return { launches: nothing ? [] : [launch], scratchBytes: (threads) => threads * workBytes }
@@ -50,6 +63,17 @@ export function kernelKey(kernel: Kernel): string {
     case 'matmul': {
       const { batch, m, n, k, a, b, output } = kernel
       return ['x', batch, m, n, k, operands([a, b, output])].join('|')
+    }
+    case 'conv2d': {
+      const { pass, batch, inChannels, outChannels, groups, size, outSize, kernel: window, a, b, output } = kernel
+      const { stride, padding, dilation } = kernel
+      const numbers = [batch, inChannels, outChannels, groups, size, outSize, window, stride, padding, dilation]
+      return ['c', pass, ...numbers, operands([a, b, output])].join('|')
+    }
+    case 'pool2d': {
+      const { pass, combine, planes, size, outSize, kernel: window, stride, padding, countPadding } = kernel
+      const numbers = [planes, size, outSize, window, stride, padding]
+      return ['p', pass, combine, ...numbers, countPadding, operands([...kernel.inputs, kernel.output])].join('|')
     }
     case 'gather':
     case 'scatterAdd': {
@@ -80,6 +104,14 @@ export function extents(kernel: Kernel): readonly number[] {
     case 'matmul': {
       const { batch, m, n, k, a, b, output } = kernel
       return [strided([...batch, m, k], a), strided([...batch, k, n], b), strided([...batch, m, n], output)]
+    }
+    case 'conv2d': {
+      const [a, b, output] = conv2dSizes(kernel)
+      return [flat(a, kernel.a), flat(b, kernel.b), flat(output, kernel.output)]
+    }
+    case 'pool2d': {
+      const all = [...kernel.inputs, kernel.output]
+      return pool2dSizes(kernel).map((length, i) => flat(length, all[i] ?? kernel.output))
     }
     case 'gather':
     case 'scatterAdd': {
