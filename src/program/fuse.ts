@@ -15,7 +15,7 @@ export function fuse(program: readonly Node[], results: ReadonlySet<Storage>): N
 }
 
 /** Leaves out kernels that write nothing anybody reads. */
-export function withoutDead(program: readonly Node[], results: ReadonlySet<Storage>): Node[] {
+function withoutDead(program: readonly Node[], results: ReadonlySet<Storage>): Node[] {
   const live = new Set(results)
   const kept: Node[] = []
   for (const node of [...program].reverse()) {

@@ -12,7 +12,7 @@ import {
 import type { Mode } from '../../../src/backends/wasm/modes.js'
 
 /** Bytes a product may read past the last element of an operand. */
-export const slack = 64
+const slack = 64
 /** What memory holds wherever a product may not write: a NaN, so that using it shows. */
 const guard = 0x7fc0dead
 
