@@ -3,7 +3,7 @@ import { TensorRecord } from '../../src/tensor/record.js'
 import { expect } from 'vitest'
 
 /** Every tensor of a result as text of its exact elements: equal texts are equal bits, but for the kinds of NaN. */
-function bitsOf(value: unknown): unknown {
+export function bitsOf(value: unknown): unknown {
   if (value instanceof TensorRecord)
     return { shape: value.shape, dtype: value.dtype, elements: exactly(value.dataSync()) }
   if (Array.isArray(value)) return value.map(bitsOf)
