@@ -3,7 +3,7 @@ import type { FloatDType } from '../shapes/dtype.js'
 import type { Shape } from '../shapes/dim.js'
 import { recordOf, type TensorRecord, typed } from '../tensor/record.js'
 import { takeIntermediates } from '../tensor/scope.js'
-import { isRecording, type Tape } from '../tensor/tape.js'
+import { isRecording, Tape } from '../tensor/tape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** A tensor of any shape, on no tape: what vjps are written with, in terms of the public ops. */
@@ -23,18 +23,31 @@ export function record(
   vjps: readonly (ValueVjp | undefined)[],
 ): TensorRecord {
   if (!isRecording()) return output
+  const taped = inputs.some((input) => input.recording)
+  if (!taped && !fromParameters(inputs)) return output
   let tape: Tape | undefined
   for (const input of inputs) {
-    if (input.recording) tape = tape ? tape.merge(input.recording) : input.recording.root
+    const own = input.recording ?? input.pending
+    if (!own) continue
+    // What was computed from parameters alone joins the tape that it meets.
+    if (taped && !input.recording) for (const { output: made } of own.entries) made.recording = own
+    tape = tape ? tape.merge(own) : own.root
   }
-  if (!tape) return output
+  tape ??= new Tape()
   if (tape.consumed) {
     const remedy = 'call .trace() on the input again for a new step, or pass { retain: true } to the first backward()'
     throw new GradientError(`${op}: an input is on a tape that backward() has already used up; ${remedy}.`, { op })
   }
-  output.recording = tape
-  output.trained = inputs.some((input) => input.trained || (input.role === 'parameter' && !input.frozen))
+  if (taped) output.recording = tape
+  else output.pending = tape
+  output.trained = inputs.some((input) => input.trained || isTrainable(input))
   const untyped = vjps.map((vjp) => vjp && ((dy: TensorRecord) => recordOf(vjp(typed<Value>(dy)))))
   tape.record({ op, output, inputs, vjps: untyped, owned: takeIntermediates(output) })
   return output
 }
+
+const isTrainable = (record: TensorRecord): boolean => record.role === 'parameter' && !record.frozen
+
+/** Whether all inputs are parameters or come from them: `scale.broadcastTo(x.shape)`, whose gradient must not be lost. */
+const fromParameters = (inputs: readonly TensorRecord[]): boolean =>
+  inputs.length > 0 && inputs.every((input) => input.pending !== undefined || isTrainable(input))

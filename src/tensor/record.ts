@@ -46,6 +46,8 @@ export class TensorRecord implements Layout {
   source: TensorRecord | undefined
   /** Whether a trainable parameter took part in computing it. */
   trained = false
+  /** How this was computed from parameters alone: joins the first tape that it meets. */
+  pending: Tape | undefined
   #storage: Storage
   #fate: string | undefined
   #scope: Scope | undefined
@@ -125,6 +127,8 @@ export class TensorRecord implements Layout {
   dispose(fate = 'dispose() was called'): void {
     if (this.#fate) return
     this.#fate = fate
+    if (this.pending && !this.recording) this.pending.abandon(this)
+    this.pending = undefined
     this.leaveScope()
     forgotten.unregister(this)
     this.#storage.release()

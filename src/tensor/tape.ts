@@ -60,6 +60,11 @@ export class Tape {
     return large
   }
 
+  /** Releases what the entry of `output` owns: nobody will ask for its gradient. */
+  abandon(output: TensorRecord): void {
+    for (const entry of this.entries) if (entry.output === output) for (const owned of entry.owned) owned.dispose()
+  }
+
   /** Ends the tape; the entries go to whoever walks them. */
   consume(): readonly Entry[] {
     const root = this.root

@@ -27,6 +27,28 @@ describe.each(devices)('backward on $name', ({ make }) => {
     expect(gradients.get(x.trace()).arraySync()).toEqual([10, 14])
   })
 
+  test('what is computed from parameters alone joins the tape that it meets', () => {
+    const w = parameter(tensor([2, 3]))
+    const x = tensor([5, 7])
+    const gradients = x.trace().mul(exp(w).mul(2)).add(w.broadcastTo([1, 2]).reshape([2])).sum().backward()
+    assertClose(gradients.get(w).arraySync(), [10 * Math.exp(2) + 1, 14 * Math.exp(3) + 1])
+    assertClose(gradients.get(x).arraySync(), [2 * Math.exp(2), 2 * Math.exp(3)])
+    // Data took part, the parameter is frozen, or it was detached: a constant, as a teacher's output is.
+    const constant = (scale: typeof x) => x.trace().mul(scale).sum().backward()
+    expect(() => constant(x.mul(w)).get(w)).toThrow(GradientError)
+    expect(() => constant(exp(w).detach()).get(w)).toThrow(GradientError)
+    freeze({ w })
+    expect(() => constant(exp(w)).get(w)).toThrow(GradientError)
+  })
+
+  test('what was computed from parameters alone is used up with its tape', () => {
+    const w = parameter(tensor([2, 3]))
+    const x = tensor([5, 7])
+    const scale = exp(w)
+    x.trace().mul(scale).sum().backward().dispose()
+    expect(() => x.trace().mul(scale)).toThrow(/backward\(\) .*used up/)
+  })
+
   test('a tensor that was traced twice collects both gradients', () => {
     const x = tensor([5, 7])
     const gradients = x.trace().mul(2).add(x.trace().mul(3)).sum().backward()
