@@ -40,6 +40,7 @@ export function flatten<S extends Shape, D extends DType, T extends Tape, const 
   return typed(reshapeRecord('flatten', source, flattenShape(source.shape, from)))
 }
 
-function reshapeRecord(op: string, x: TensorRecord, shape: readonly number[]): TensorRecord {
+/** The run time of both, under the name of the op that uses it. */
+export function reshapeRecord(op: string, x: TensorRecord, shape: readonly number[]): TensorRecord {
   return operation(() => record(op, reshaped(x, shape), [x], [(dy) => typed<Value>(reshaped(recordOf(dy), x.shape))]))
 }
