@@ -16,7 +16,10 @@ export function bytesMoved({ kernel }: Node): number {
       case 'map':
         return [...reads, ...writes].map(({ strides }) => distinct(kernel.shape, strides))
       case 'reduce':
-        return [...reads.map(({ strides }) => distinct(kernel.shape, strides)), sizeOf(kernel.shape.filter((_, i) => !kernel.axes.includes(i)))]
+        return [
+          ...reads.map(({ strides }) => distinct(kernel.shape, strides)),
+          sizeOf(kernel.shape.filter((_, i) => !kernel.axes.includes(i))),
+        ]
       case 'matmul': {
         const batch = sizeOf(kernel.batch)
         return [batch * kernel.m * kernel.k, batch * kernel.k * kernel.n, batch * kernel.m * kernel.n]
@@ -40,7 +43,7 @@ const distinct = (shape: readonly number[], strides: readonly number[]): number 
   shape.reduce((product, size, axis) => product * (strides[axis] === 0 ? 1 : size), 1)
 
 /** A time as people read it. */
-export function readableTime(nanoseconds: number): string {
+function readableTime(nanoseconds: number): string {
   if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(1)} us`
   return nanoseconds < 1e9 ? `${(nanoseconds / 1e6).toFixed(2)} ms` : `${(nanoseconds / 1e9).toFixed(2)} s`
 }
@@ -77,27 +80,49 @@ function shapeText({ kernel }: Node): string {
   }
 }
 
-/** The program as a table, and what fusing and planning did. */
-export function explain(phases: readonly Phase[], captured: number, arenaBytes: number, effects: number): string {
-  const nodes = phases.flatMap(({ shared, single }) => [...shared, ...single])
-  const lines = phases.flatMap(({ shared, single }, phase) =>
-    [...shared.map((node) => ['all', node] as const), ...single.map((node) => ['one', node] as const)].map(([threads, node]) =>
-      [
-        String(phase).padStart(3),
-        threads,
-        node.kernel.kind.padEnd(10),
-        shapeText(node).padEnd(52),
-        kilo(bytesMoved(node), 'B').padStart(9),
-        kilo(flops(node), 'FLOP').padStart(12),
-      ].join('  '),
-    ),
-  )
-  const total = (measure: (node: Node) => number) => nodes.reduce((sum, node) => sum + measure(node), 0)
+/** What a table of a program is made from. */
+export interface Explained {
+  readonly phases: readonly Phase[]
+  /** Kernels before fusing. */
+  readonly captured: number
+  readonly arenaBytes: number
+  /** Host callbacks a run. */
+  readonly effects: number
+}
+
+/** The program as a table, and what fusing and planning did; with times (of each kernel, in ns) a column more. */
+export function explain({ phases, captured, arenaBytes, effects }: Explained, times?: readonly number[]): string {
+  const steps = phases.flatMap(({ shared, single }, phase) => [
+    ...shared.map((node) => ({ phase, on: 'all', node })),
+    ...single.map((node) => ({ phase, on: 'one', node })),
+  ])
+  const rows = steps.map(({ phase, on, node }, i) => [
+    String(phase),
+    on,
+    node.kernel.kind,
+    shapeText(node),
+    kilo(bytesMoved(node), 'B'),
+    kilo(flops(node), 'FLOP'),
+    ...(times ? [readableTime(times[i] ?? 0)] : []),
+  ])
+  const total = (measure: (node: Node) => number) => steps.reduce((sum, { node }) => sum + measure(node), 0)
+  const work = `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}`
+  const time = times
+    ? `${readableTime(times.reduce((sum, each) => sum + each, 0))} kernel by kernel`
+    : `about ${readableTime(total(nanoseconds))} on one thread`
   return [
-    `${captured} kernels captured, ${nodes.length} left after fusing, in ${phases.length} phases`,
-    `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}, about ${readableTime(total(nanoseconds))} on one thread`,
+    `${captured} kernels captured, ${steps.length} left after fusing, in ${phases.length} phases`,
+    `${work}, ${time}`,
     `arena ${kilo(arenaBytes, 'B')}, ${effects} host effects a run`,
-    'phase  on   kernel      what                                                       moved    arithmetic',
-    ...lines,
+    ...table([['phase', 'on', 'kernel', 'what', 'moved', 'arithmetic', ...(times ? ['time'] : [])], ...rows]),
   ].join('\n')
+}
+
+/** Columns of one width: words to the left, numbers (the first, and those after the fourth) to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const number = (column: number) => column === 0 || column > 3
+  const cell = (text: string, column: number) =>
+    number(column) ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0)
+  return rows.map((row) => row.map(cell).join('  '))
 }

@@ -8,7 +8,7 @@ import { TensorRecord } from '../tensor/record.js'
 import { HostScalars, type Scalars } from '../tensor/recorder.js'
 import { Storage } from '../tensor/storage.js'
 import { type Captured, capture, type Effect, type Output } from './capture.js'
-import { explain, readableTime } from './explain.js'
+import { explain } from './explain.js'
 import { fuse } from './fuse.js'
 import { planMemory } from './memory-plan.js'
 import { accesses, moved, type Node, type ScalarRef } from './node.js'
@@ -45,7 +45,7 @@ export class Program {
   readonly #executable: Executable
   readonly #retained: readonly Storage[]
   readonly #written: readonly Storage[]
-  readonly #text: () => string
+  readonly #text: (times?: readonly number[]) => string
   #released = false
 
   /**
@@ -88,7 +88,9 @@ export class Program {
       for (const storage of this.#retained) storage.release()
       throw error
     }
-    this.#text = () => explain(phases, captured.nodes.length, plan.byteLength, captured.effects.length)
+    const { nodes, effects } = captured
+    this.#text = (times) =>
+      explain({ phases, captured: nodes.length, arenaBytes: plan.byteLength, effects: effects.length }, times)
   }
 
   /** The kernel on the program's own memory. */
@@ -133,12 +135,7 @@ export class Program {
   /** The lines of `explain()` with the time that each kernel took in one run; results are dropped. */
   profile(inputs: readonly TensorRecord[]): string {
     const times = this.#execute(inputs, (table) => this.#executable.profile?.(table) ?? this.#executable.run(table))
-    if (!times) return `${this.#text()}\n(this device does not time its kernels)`
-    const lines = this.#text().split('\n')
-    const from = lines.length - times.length
-    const shown = (i: number) =>
-      i === from - 1 ? '     time' : i < from ? '' : readableTime(times[i - from] ?? 0).padStart(9)
-    return lines.map((line, i) => `${line}  ${shown(i)}`.trimEnd()).join('\n')
+    return times ? this.#text(times) : `${this.#text()}\n(this device does not time its kernels)`
   }
 
   explain(): string {

@@ -5,6 +5,7 @@ import { compile } from '../../src/program/compile.js'
 import type { Device } from '../../src/tensor/device.js'
 import { emptyTensor } from '../../src/tensor/record.js'
 import { Random } from '../../src/testing/conformance/random.js'
+import { scope } from '../../src/tensor/scope.js'
 import type { AnyX } from '../ops/cases.js'
 import { bitsOf } from './bits.js'
 import { kindCount, runGraph, type State, type Step, writing } from './graphs.js'
@@ -39,22 +40,28 @@ function compare(
     made.storage.write(0, new Uint8Array(Float32Array.from({ length: 15 }, () => source.between(-1, 1)).buffer))
     return made as AnyX
   }
-  const run = (use: (body: (inputs: AnyX[]) => AnyX[]) => (inputs: AnyX[]) => AnyX[]): unknown => {
-    const state: State = { p: { w: parameter(1) }, q: { w: parameter(2) } }
-    device.generator.manualSeed(seed)
-    const body = use((inputs) => runGraph(device, steps, inputs, state, gradient))
-    const results = [0, 1].map((round) => {
-      const shapes = [shape, [...shape].reverse(), shape]
-      const inputs = shapes.map((dims, i) => random(device, dims, seed + 10 * round + i))
-      return bitsOf(body(inputs))
+  const run = (use: (body: (inputs: AnyX[]) => AnyX[]) => (inputs: AnyX[]) => AnyX[]): unknown =>
+    scope(() => {
+      const state: State = { p: { w: parameter(1) }, q: { w: parameter(2) } }
+      device.generator.manualSeed(seed)
+      const body = use((inputs) => runGraph(device, steps, inputs, state, gradient))
+      const results = [0, 1].map((round) => {
+        const shapes = [shape, [...shape].reverse(), shape]
+        const inputs = shapes.map((dims, i) => random(device, dims, seed + 10 * round + i))
+        return scope(() => bitsOf(body(inputs)))
+      })
+      const after = bitsOf({ p: state.p, q: state.q })
+      for (const { w } of [state.p, state.q]) w.dispose()
+      return { results, after, draws: device.generator.state() }
     })
-    return { results, state: bitsOf({ p: state.p, q: state.q }), draws: device.generator.state() }
-  }
   const eager = run((body) => body)
+  const step = compile((inputs: AnyX[]) => program(inputs))
+  let program: (inputs: AnyX[]) => AnyX[] = () => []
   const compiled = run((body) => {
-    const step = compile(body)
-    return (inputs) => step(inputs)
+    program = body
+    return step
   })
+  step.dispose()
   expect(compiled).toEqual(eager)
 }
 

@@ -16,6 +16,8 @@ export interface State {
   readonly q: { readonly w: AnyX }
 }
 
+const mostElements = 40_000
+
 const maps: readonly ((x: AnyX, c: number) => AnyX)[] = [
   (x) => x.neg(),
   (x) => x.tanh(),
@@ -86,6 +88,8 @@ const kinds: readonly ((all: readonly AnyX[], x: AnyX, b: number, c: number, dev
     (_all, x, b) => {
       if (x.rank < 2) return x
       const swapped = d.permute(x, ...([...Array(x.rank - 2).keys(), x.rank - 1, x.rank - 2] as never as [1, 0]))
+      const edge = x.shape.at(b % 2 === 0 ? -2 : -1) as number
+      if (edge * edge > mostElements) return x
       const inner = b % 2 === 0 ? d.matmul(x, swapped) : d.matmul(swapped, x)
       return (inner as AnyX).mul(0.1)
     },
@@ -115,7 +119,6 @@ const kinds: readonly ((all: readonly AnyX[], x: AnyX, b: number, c: number, dev
 export const writing = kinds.length - 1
 
 export const kindCount = kinds.length
-const mostElements = 40_000
 
 /** Interprets the steps; gives some intermediate results, the last one, and the gradient of the first input if wanted. */
 export function runGraph(
