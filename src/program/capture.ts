@@ -5,7 +5,7 @@ import { contiguousStrides, sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
 import { type Device, recordOn } from '../tensor/device.js'
 import { type Layout, TensorRecord } from '../tensor/record.js'
-import type { Recorder, Scalars } from '../tensor/recorder.js'
+import type { Guard, Recorder, Scalars } from '../tensor/recorder.js'
 import { HELD, scope } from '../tensor/scope.js'
 import { Storage } from '../tensor/storage.js'
 import type { Node } from './node.js'
@@ -32,15 +32,27 @@ class Recording implements Recorder {
   readonly effects: Effect[] = []
   readonly constants: Storage[] = []
 
+  #guards: readonly Guard[] = []
+
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void {
     const exprs = 'exprs' in kernel ? kernel.exprs : kernel.kind === 'reduce' ? [kernel.expr] : []
     const count = slotCount(exprs, 'scalar')
     const refs = Array.from({ length: count }, (_, index) => ({ source: scalars, index }))
-    this.nodes.push({ kernel, storages, scalars: refs })
+    this.nodes.push({ kernel, storages, scalars: refs, guards: this.#guards })
   }
 
   onHost(run: () => void, undo?: () => void): void {
     this.effects.push({ run, undo })
+  }
+
+  guarded(guard: Guard, body: () => void): void {
+    const outer = this.#guards
+    this.#guards = [...outer, guard]
+    try {
+      body()
+    } finally {
+      this.#guards = outer
+    }
   }
 
   keep(storage: Storage): void {

@@ -114,6 +114,8 @@ function absorb(
   if (writer === undefined || others.length > 0 || writer >= at) return undefined
   const source = list[writer]
   if (source?.kernel.kind !== 'map' || source.kernel.outputs.length !== 1) return undefined
+  // What is skipped must not be computed here after all.
+  if (!source.guards.every((guard) => node.guards.includes(guard))) return undefined
   const expr = source.kernel.exprs[0]
   const inputs = expr && readAs(source.kernel, operand, kernel.shape)
   if (!expr || !inputs) return undefined
@@ -194,7 +196,12 @@ function spliced(
     kernel.kind === 'map'
       ? { ...kernel, inputs: operands, exprs }
       : { ...kernel, inputs: operands, expr: expr ?? kernel.expr }
-  return { kernel: fused, storages: [...storages, ...written], scalars: [...node.scalars, ...source.scalars] }
+  return {
+    kernel: fused,
+    storages: [...storages, ...written],
+    scalars: [...node.scalars, ...source.scalars],
+    guards: node.guards,
+  }
 }
 
 const sameOperand = (a: Operand, b: Operand): boolean =>
@@ -207,6 +214,7 @@ function fuseForeach(program: readonly Node[]): Node[] {
     for (let earlier = later - 1; earlier >= 0; earlier--) {
       const [a, b] = [list[earlier], list[later]]
       if (!a || !b || a.kernel.kind !== 'foreach' || b.kernel.kind !== 'foreach') continue
+      if (a.guards.length !== b.guards.length || !a.guards.every((guard, i) => guard === b.guards[i])) continue
       if (!canSink(list, earlier, later)) continue
       const joined = join(a, a.kernel, b, b.kernel)
       if (!joined) continue
@@ -290,5 +298,5 @@ function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): No
     parts,
   }
   const scalars: ScalarRef[] = [...a.scalars, ...b.scalars]
-  return { kernel, storages, scalars }
+  return { kernel, storages, scalars, guards: a.guards }
 }

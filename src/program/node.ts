@@ -1,6 +1,6 @@
 import type { Kernel, Operand } from '../kernels/kernel.js'
 import type { DType } from '../shapes/dtype.js'
-import type { Scalars } from '../tensor/recorder.js'
+import type { Guard, Scalars } from '../tensor/recorder.js'
 import type { Storage } from '../tensor/storage.js'
 
 /** One scalar slot of a node: the `index`-th number of a source. */
@@ -16,6 +16,8 @@ export interface Node {
   readonly storages: readonly Storage[]
   /** By slot. */
   readonly scalars: readonly ScalarRef[]
+  /** All must hold, else nothing is read or written. */
+  readonly guards: readonly Guard[]
 }
 
 /** Where a kernel touches memory. */
@@ -26,8 +28,10 @@ export interface Access {
 }
 
 /** Every operand of a kernel in the order of its buffers; for `foreach` those of all its parts. */
-export function accesses({ kernel, storages }: Node): Access[] {
+export function accesses({ kernel, storages, guards }: Node): Access[] {
   const found: Access[] = []
+  for (const guard of guards)
+    if ('storage' in guard) found.push({ storage: guard.storage, dtype: 'bool', write: false })
   const note = (slot: number, dtype: DType, write: boolean): void => {
     const storage = storages[slot]
     if (storage) found.push({ storage, dtype, write })
@@ -72,7 +76,10 @@ export function operandsOf(kernel: Strided): { reads: readonly Operand[]; writes
 
 /** The kernel with each operand moved by `by(slot, dtype)` elements. */
 export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number): Kernel {
-  const move = (operand: Operand, slot: number): Operand => ({ ...operand, offset: operand.offset + by(slot, operand.dtype) })
+  const move = (operand: Operand, slot: number): Operand => ({
+    ...operand,
+    offset: operand.offset + by(slot, operand.dtype),
+  })
   switch (kernel.kind) {
     case 'map':
       return {
@@ -94,7 +101,10 @@ export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number
       const dtypes = [...kernel.inputs, ...kernel.outputs]
       const parts = kernel.parts.map(({ length, operands }) => ({
         length,
-        operands: operands.map(({ buffer, offset }, i) => ({ buffer, offset: offset + by(buffer, dtypes[i] ?? 'f32') })),
+        operands: operands.map(({ buffer, offset }, i) => ({
+          buffer,
+          offset: offset + by(buffer, dtypes[i] ?? 'f32'),
+        })),
       }))
       return { ...kernel, parts }
     }

@@ -1,6 +1,6 @@
 import { input } from '../kernels/expr.js'
-import type { Plan, PlanStep } from '../kernels/plan.js'
-import { CaptureError } from '../shapes/errors.js'
+import type { Plan, PlanGuard, PlanStep } from '../kernels/plan.js'
+import { CaptureError, DeviceError } from '../shapes/errors.js'
 import { contiguousStrides } from '../shapes/strides.js'
 import { type Buffer, bytesPerElement, type Executable } from '../tensor/backend.js'
 import type { Device } from '../tensor/device.js'
@@ -103,6 +103,13 @@ export class Program {
       kernel: moved(node.kernel, (slot, dtype) => offsetOf(slot) / bytesPerElement[dtype]),
       buffers: node.storages.map((storage) => (storage.captured ? 0 : buffers.indexOf(storage.block.buffer))),
       scalars: node.scalars.map((ref) => this.#table.positionOf(ref)),
+      guards: node.guards.map((guard): PlanGuard => {
+        if (guard instanceof HostScalars) return { scalar: this.#table.positionOf({ source: guard, index: 0 }) }
+        const { storage, offset } = guard
+        const start = storage.captured ? (this.#offsets.get(storage) ?? 0) : storage.block.byteOffset
+        const buffer = storage.captured ? 0 : buffers.indexOf(storage.block.buffer)
+        return { buffer, byteOffset: start + offset * bytesPerElement.bool }
+      }),
     }
   }
 
@@ -220,7 +227,10 @@ export class Program {
  * that fusing has made needless.
  */
 function held(program: readonly Node[], { constants, outputs }: Captured): Storage[] {
-  const used = [...program.flatMap((node) => node.storages), ...outputs.map(({ storage }) => storage)]
+  const used = [
+    ...program.flatMap((node) => accesses(node).map(({ storage }) => storage)),
+    ...outputs.map(({ storage }) => storage),
+  ]
   const outside = new Set(used.filter((storage) => !storage.captured))
   for (const storage of outside) storage.retain()
   for (const storage of constants) storage.release()
@@ -234,8 +244,9 @@ const lastingWrites = (node: Node): Storage[] =>
 function scalarTable(program: readonly Node[]): ScalarTable {
   const refs: ScalarRef[] = []
   const positions = new Map<Scalars, Map<number, number>>()
-  for (const { scalars } of program) {
-    for (const ref of scalars) {
+  for (const { scalars, guards } of program) {
+    const conditions = guards.flatMap((source) => (source instanceof HostScalars ? [{ source, index: 0 }] : []))
+    for (const ref of [...scalars, ...conditions]) {
       const known = positions.get(ref.source) ?? new Map<number, number>()
       positions.set(ref.source, known)
       if (!known.has(ref.index)) known.set(ref.index, refs.push(ref) - 1)
@@ -248,17 +259,22 @@ function scalarTable(program: readonly Node[]): ScalarTable {
 function interpreted(device: Device, { phases }: Plan, buffers: readonly Buffer[]): Executable {
   const steps = phases
     .flatMap(({ shared, single }) => [...shared, ...single])
-    .map(({ kernel, buffers: slots, scalars }) => ({
-      kernel,
-      buffers: slots.flatMap((slot) => buffers[slot] ?? []),
-      scalars,
-    }))
-  const runStep = ({ kernel, buffers: own, scalars }: (typeof steps)[number], table: Float64Array): void =>
+    .map((step) => ({ ...step, own: step.buffers.flatMap((slot) => buffers[slot] ?? []) }))
+  const holds = (guard: PlanGuard, table: Float64Array): boolean => {
+    if ('scalar' in guard) return table[guard.scalar] !== 0
+    const buffer = buffers[guard.buffer]
+    const bytes = buffer && device.backend.readSync?.(buffer, guard.byteOffset, bytesPerElement.bool)
+    if (!bytes) throw new DeviceError(`compile: the ${device.name} device cannot decide on values inside a program.`)
+    return bytes.some((byte) => byte !== 0)
+  }
+  const runStep = ({ kernel, own, scalars, guards }: (typeof steps)[number], table: Float64Array): void => {
+    if (!guards.every((guard) => holds(guard, table))) return
     device.backend.run(
       kernel,
       own,
       scalars.map((at) => table[at] ?? 0),
     )
+  }
   return {
     run(table) {
       for (const step of steps) runStep(step, table)

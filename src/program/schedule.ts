@@ -54,7 +54,19 @@ export function schedule(program: readonly Node[]): Phase[] {
   return phases
 }
 
-const weights: { readonly [op: string]: number } = { exp: 0.5, log: 0.5, log1p: 0.5, expm1: 0.5, tanh: 0.6, sin: 0.5, cos: 0.5, erf: 0.6, pow: 1.5, div: 0.2, sqrt: 0.2 }
+const weights: { readonly [op: string]: number } = {
+  exp: 0.5,
+  log: 0.5,
+  log1p: 0.5,
+  expm1: 0.5,
+  tanh: 0.6,
+  sin: 0.5,
+  cos: 0.5,
+  erf: 0.6,
+  pow: 1.5,
+  div: 0.2,
+  sqrt: 0.2,
+}
 const perElement = (exprs: readonly Expr[]): number =>
   exprNodes(exprs).reduce((sum, { op }) => sum + (weights[op] ?? 0.03), 0.1)
 
@@ -82,7 +94,9 @@ export function nanoseconds({ kernel }: Node): number {
 /** Floating-point operations, as `explain()` counts them. */
 export function flops({ kernel }: Node): number {
   const arithmetic = (exprs: readonly Expr[]) =>
-    exprNodes(exprs).filter(({ args }) => args.length > 0).reduce((sum, { op }) => sum + (op === 'fma' ? 2 : 1), 0)
+    exprNodes(exprs)
+      .filter(({ args }) => args.length > 0)
+      .reduce((sum, { op }) => sum + (op === 'fma' ? 2 : 1), 0)
   switch (kernel.kind) {
     case 'map':
       return sizeOf(kernel.shape) * arithmetic(kernel.exprs)

@@ -1,7 +1,7 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Kernel } from '../kernels/kernel.js'
 import { CaptureError, DeviceError, DTypeError } from '../shapes/errors.js'
-import type { Backend, Buffer, MemoryStats } from './backend.js'
+import { type Backend, type Buffer, bytesPerElement, type MemoryStats } from './backend.js'
 import { Generator } from './generator.js'
 import { HostScalars, type Recorder, type Scalars } from './recorder.js'
 import { type Block, Storage } from './storage.js'
@@ -104,6 +104,30 @@ export class Device {
   onHost(effect: () => void, undo?: () => void): void {
     if (this.recorder) this.recorder.onHost(effect, undo)
     else effect()
+  }
+
+  /** Runs `body` if the condition holds: asked now, or before each run of a captured program. */
+  when(condition: () => boolean, body: () => void): void {
+    if (this.recorder)
+      this.recorder.guarded(
+        this.hostScalars(() => [Number(condition())]),
+        body,
+      )
+    else if (condition()) body()
+  }
+
+  /**
+   * Runs `body` if the bool at `offset` of `storage` holds: read now, or by each run of a captured program where it
+   * has got to.
+   *
+   * Throws: `DeviceError` where the device cannot block and nothing is captured.
+   */
+  whenTrue(storage: Storage, offset: number, body: () => void): void {
+    if (this.recorder) return this.recorder.guarded({ storage, offset }, body)
+    const bytes = storage.readSync(offset * bytesPerElement.bool, bytesPerElement.bool)
+    if (!bytes)
+      throw new DeviceError(`A condition on values needs compile() on the ${this.name} device, which cannot block.`)
+    if (bytes.some((byte) => byte !== 0)) body()
   }
 
   /** While a function is captured for another device, this one would compute once instead of in every run. */

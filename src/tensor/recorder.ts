@@ -12,6 +12,9 @@ export class HostScalars {
   }
 }
 
+/** What must hold for kernels to run: a host condition (a first number that is not 0), or a bool in memory. */
+export type Guard = HostScalars | { readonly storage: Storage; readonly offset: number }
+
 export type Scalars = readonly number[] | HostScalars
 
 /** What takes the place of execution while a function is captured. */
@@ -19,6 +22,8 @@ export interface Recorder {
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void
   /** `undo` takes `effect` back when the run it belonged to has failed. */
   onHost(effect: () => void, undo?: () => void): void
+  /** What `body` runs, runs only where the guard holds. */
+  guarded(guard: Guard, body: () => void): void
   /** A storage whose contents are part of the program. */
   keep(storage: Storage): void
 }

@@ -3,6 +3,9 @@ import { foreachTensors, type Stretch } from '../model/foreach.js'
 import { type TensorPair, zipModels } from '../model/compare.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import type { DType } from '../shapes/dtype.js'
+import { DTypeError } from '../shapes/errors.js'
+import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Action, blendExpr, type UpdateRule } from './define.js'
 
 /** Two models of one structure. */
@@ -13,19 +16,50 @@ export interface UpdatePair<A, B> {
   readonly source: SrcArg<SameTree<A, B>, B>
 }
 
+/** When an update happens. */
+export interface UpdateOptions {
+  /** A bool of this very step, such as `loss.lt(best)`: the update happens where it holds, read by the program itself. */
+  readonly if?: Tensor<[], 'bool'>
+  /** Asked by the host before each update: `() => step >= 1000 && step % 10 === 0`. */
+  readonly when?: () => boolean
+}
+
 /**
  * Updates one model from another, in place, in one pass over all their tensors: parameters by the rule, buffers by
  * the rule's policy. Tensors are matched by path, shape and dtype, when compiling and again before anything is
- * written. Tied tensors are updated once.
+ * written. Tied tensors are updated once. An update whose condition does not hold reads and writes nothing.
  *
  * Throws: `ShapeError` listing every difference between the two models, and memory they share.
  * Torch: `AveragedModel.update_parameters`, which does not check.
  * @example update({ target: teacher, source: student }, ema({ decay: 0.999 }))
+ * @example update({ target: best, source: model }, copy(), { if: loss.lt(lowest) })
  */
-export function update<A extends object, B extends object>(models: UpdatePair<A, B>, rule: UpdateRule): void {
-  const source: object = models.source as object
+export function update<A extends object, B extends object>(
+  models: UpdatePair<A, B>,
+  rule: UpdateRule,
+  options: UpdateOptions = {},
+): void {
+  const pairs = zipModels('update', models.target, models.source as object)
+  const device = pairs[0]?.target.tensor.device
+  if (!device) return
+  const run = () => apply(pairs, rule)
+  const { if: flag, when } = options
+  const decided = flag === undefined ? run : () => onFlag(recordOf(flag), run)
+  if (when) device.when(when, decided)
+  else decided()
+}
+
+function onFlag(flag: TensorRecord, run: () => void): void {
+  if (flag.dtype !== 'bool' || flag.size !== 1) {
+    const message = `update: { if } takes a bool scalar, got a ${describe(flag)}; compare a scalar, as in loss.lt(best).`
+    throw new DTypeError(message, { op: 'update' })
+  }
+  flag.device.whenTrue(flag.storage, flag.offset, run)
+}
+
+function apply(pairs: readonly TensorPair[], rule: UpdateRule): void {
   const groups = new Map<string, { dtype: DType; action: Action; stretches: Stretch[] }>()
-  for (const pair of zipModels('update', models.target, source)) {
+  for (const pair of pairs) {
     const action = actionFor(pair, rule)
     if (action === 'keep') continue
     const target = pair.target.tensor

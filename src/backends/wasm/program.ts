@@ -3,7 +3,7 @@
  * Between runs only the words of host scalars change. The function has the signature of a kernel, so threads run it
  * as they run any other; each calls every kernel with its own number, and waits at each barrier for the others.
  */
-import type { Plan, PlanStep } from '../../kernels/plan.js'
+import type { Plan, PlanGuard, PlanStep } from '../../kernels/plan.js'
 import type { DType } from '../../tensor/dtype.js'
 import type { Executable } from '../../tensor/backend.js'
 import { type FunctionRef, i32, i64, ModuleBuilder } from './assembler.js'
@@ -36,12 +36,16 @@ const slice = 100_000_000n
 const patience = 80
 const align = (bytes: number) => Math.ceil(bytes / 64) * 64
 const barrierBytes = 256
+/** Conditions of the host are words behind the barrier. */
+const guardBytes = 4
 
 /** A launch with the address of its block and its share of the scratch memory. */
 interface Placed {
   readonly launch: Launch
   readonly step: PlanStep
   readonly params: number
+  /** Addresses of words that must not be 0. */
+  readonly guards: readonly number[]
   readonly check: Prepared['check']
 }
 
@@ -73,10 +77,16 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
     (sum, step) => sum + step.prepared.launches.reduce((n, { block }) => n + align(block.byteLength), 0),
     0,
   )
-  const base = host.allocate(barrierBytes + blockBytes + scratchBytes)
-  const scratchStart = base + barrierBytes + blockBytes
+  const positions = all.flatMap(({ step }) => step.guards.flatMap((guard) => ('scalar' in guard ? [guard.scalar] : [])))
+  const conditions = [...new Set(positions)]
+  const headBytes = barrierBytes + align(conditions.length * guardBytes)
+  const base = host.allocate(headBytes + blockBytes + scratchBytes)
+  const scratchStart = base + headBytes + blockBytes
+  const conditionAt = (i: number) => base + barrierBytes + i * guardBytes
+  const guardAt = (guard: PlanGuard): number =>
+    'scalar' in guard ? conditionAt(conditions.indexOf(guard.scalar)) : host.address(guard.buffer) + guard.byteOffset
 
-  let next = base + barrierBytes
+  let next = base + headBytes
   const place = ({ step, prepared: ready }: { step: PlanStep; prepared: Prepared }, from: number): PlacedStep => {
     const launches = ready.launches.map((launch, i) => {
       const params = next
@@ -87,7 +97,7 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
         const address = operand === scratch ? from : host.address(step.buffers[operand] ?? 0)
         words[(params >>> 2) + word] = address + bytes
       }
-      return { launch, step, params, check: i === 0 ? ready.check : undefined }
+      return { launch, step, params, guards: step.guards.map(guardAt), check: i === 0 ? ready.check : undefined }
     })
     return { step, prepared: ready, scratch: from, launches }
   }
@@ -100,7 +110,8 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
     })
     return { shared: side, single: single.map((step) => place(step, from)) }
   })
-  return new WasmProgram(phases, base, host)
+  const flags = conditions.map((position, i) => ({ word: conditionAt(i) >>> 2, position, dtype: 'bool' as const }))
+  return new WasmProgram(phases, base, flags, host)
 }
 
 /** Where a host scalar goes. */
@@ -120,18 +131,20 @@ class WasmProgram implements Executable {
   constructor(
     phases: readonly PlacedPhase[],
     private readonly base: number,
+    conditions: readonly ScalarPlace[],
     private readonly host: ProgramHost,
   ) {
     const placed = phases.flatMap(({ shared, single }) => [...shared, ...single])
     this.#steps = placed.map(({ step }) => step)
     this.#launches = placed.flatMap(({ launches }) => launches)
-    this.#scalars = this.#launches.flatMap(({ launch, step, params }) =>
+    const scalars = this.#launches.flatMap(({ launch, step, params }) =>
       launch.scalars.map(({ word, slot, dtype }) => ({
         word: (params >>> 2) + word,
         position: step.scalars[slot] ?? 0,
         dtype,
       })),
     )
+    this.#scalars = [...conditions, ...scalars]
     // Only shared kernels gain from other threads.
     this.#nanoseconds = phases.reduce(
       (sum, { shared }) =>
@@ -144,14 +157,17 @@ class WasmProgram implements Executable {
   run(table: Float64Array): void {
     this.#fill(table)
     this.host.run(this.#entry, this.base, this.#nanoseconds)
-    for (const { check, params } of this.#launches) check?.(this.host.words, params >>> 2)
+    for (const { check, params, guards } of this.#launches) {
+      if (check && this.#holds(guards)) check(this.host.words, params >>> 2)
+    }
   }
 
   profile(table: Float64Array): readonly number[] {
     this.#fill(table)
     // Also those without a launch, such as kernels on empty tensors.
     const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
-    for (const { launch, params, step, check } of this.#launches) {
+    for (const { launch, params, step, check, guards } of this.#launches) {
+      if (!this.#holds(guards)) continue
       const start = performance.now()
       this.host.run(launch.entry, params, launch.nanoseconds)
       times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
@@ -163,6 +179,10 @@ class WasmProgram implements Executable {
   release(): void {
     this.host.forget(this.#entry)
     this.host.free(this.base)
+  }
+
+  #holds(guards: readonly number[]): boolean {
+    return guards.every((address) => this.host.words[address >>> 2] !== 0)
   }
 
   #fill(table: Float64Array): void {
@@ -184,9 +204,12 @@ function emitProgram(phases: readonly PlacedPhase[], base: number, target: Targe
   const barrier = target.shared ? emitBarrier(module) : undefined
   const fn = module.function('run', kernelParameters, { export: true })
   const [, thread, threads] = fn.params
-  const call = ({ launch, params }: Placed, alone: boolean): void => {
+  const call = ({ launch, params, guards }: Placed, alone: boolean): void => {
     const kernel = kernels.get(launch.entry.id)
-    if (kernel) fn.call(kernel, alone ? [params, 0, 1] : [params, thread, threads])
+    if (!kernel) return
+    const run = () => fn.call(kernel, alone ? [params, 0, 1] : [params, thread, threads])
+    const guarded = guards.reduce((inner, address) => () => fn.if(i32.load(i32.const(address)), inner), run)
+    guarded()
   }
   const found = ({ params }: Placed) => i32.load(params, 4 * foundWord).ge(0)
   phases.forEach(({ shared, single }, phase) => {
