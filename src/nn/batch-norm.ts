@@ -8,10 +8,11 @@ import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { operation } from '../tensor/scope.js'
 import { isTraining } from './evaluating.js'
 import { constantState } from './initialize.js'
-import type { BatchNorm1dFactory } from './module.js'
+import type { BatchNorm1dFactory, BatchNorm2dFactory } from './module.js'
 import { Printed } from './table.js'
 
-class BatchNorm1d extends Printed {
+/** The layers differ in the rank of what they take. */
+class BatchNorm extends Printed {
   readonly weight: TensorRecord
   readonly bias: TensorRecord
   readonly running_mean: TensorRecord
@@ -19,6 +20,7 @@ class BatchNorm1d extends Printed {
   readonly num_batches_tracked: TensorRecord
 
   constructor(
+    readonly name: 'batchNorm1d' | 'batchNorm2d',
     features: number,
     readonly eps: number,
     readonly momentum: number,
@@ -29,7 +31,7 @@ class BatchNorm1d extends Printed {
       ? `eps must be at least 0, got ${eps}`
       : !(momentum >= 0 && momentum <= 1) &&
         `momentum is the weight of the batch and must be in [0, 1], got ${momentum}`
-    if (problem) throw new OptionError(`batchNorm1d: ${problem}.`, { op: 'batchNorm1d' })
+    if (problem) throw new OptionError(`${name}: ${problem}.`, { op: name })
     this.weight = constantState('parameter', [features], 1, dtype)
     this.bias = constantState('parameter', [features], 0, dtype)
     this.running_mean = constantState('buffer', [features], 0, dtype)
@@ -39,18 +41,21 @@ class BatchNorm1d extends Printed {
 
   forward(input: unknown): TensorRecord {
     const x = recordOf(input)
-    const { weight, bias, running_mean: mean, running_var: variance, eps } = this
+    const { name, weight, bias, running_mean: mean, running_var: variance, eps } = this
     const features = weight.shape[0] ?? 0
-    if ((x.rank !== 2 && x.rank !== 3) || x.shape[1] !== features) {
-      const message = `batchNorm1d(${features}): got shape ${showShape(x.shape)}, needs [N, ${features}] or [N, ${features}, L].`
-      throw new ShapeError(message, { op: 'batchNorm1d', shapes: [x.shape] })
+    const images = name === 'batchNorm2d'
+    const ranks = images ? [4] : [2, 3]
+    if (!ranks.includes(x.rank) || x.shape[1] !== features) {
+      const needs = images ? `[N, ${features}, H, W]` : `[N, ${features}] or [N, ${features}, L]`
+      const message = `${name}(${features}): got shape ${showShape(x.shape)}, needs ${needs}.`
+      throw new ShapeError(message, { op: name, shapes: [x.shape] })
     }
     if (!isTraining(x)) return batchNormRecord(x, { mean, variance }, weight, bias, eps)
     const count = x.size / features
     if (count < 2) {
       const remedy = 'train on larger batches, or normalise by the running statistics with inference(model)'
-      const message = `batchNorm1d(${features}): a variance needs two values a feature, got shape ${showShape(x.shape)}; ${remedy}.`
-      throw new ShapeError(message, { op: 'batchNorm1d', shapes: [x.shape] })
+      const message = `${name}(${features}): a variance needs two values a feature, got shape ${showShape(x.shape)}; ${remedy}.`
+      throw new ShapeError(message, { op: name, shapes: [x.shape] })
     }
     return operation(() => {
       const batch = batchNormTrainingRecord(x, weight, bias, eps)
@@ -69,8 +74,19 @@ class BatchNorm1d extends Printed {
   }
 
   describe(): string {
-    return `batchNorm1d(${this.weight.shape[0]})`
+    return `${this.name}(${this.weight.shape[0]})`
   }
+}
+
+interface Options {
+  readonly eps?: number
+  readonly momentum?: number
+  readonly dtype?: FloatDType
+}
+
+function layer(name: 'batchNorm1d' | 'batchNorm2d') {
+  return (features: number, { eps = 1e-5, momentum = 0.1, dtype = 'f32' }: Options = {}) =>
+    new BatchNorm(name, features, eps, momentum, dtype)
 }
 
 const followed = (dtype: TensorRecord['dtype']): Expr[] => {
@@ -100,10 +116,16 @@ const followed = (dtype: TensorRecord['dtype']): Expr[] => {
  * Paper: Ioffe, Szegedy, "Batch normalization", 2015.
  * @example sequential(linear(784, 128, { bias: false }), batchNorm1d(128), relu())
  */
-export const batchNorm1d = ((features: number, options?: { eps?: number; momentum?: number; dtype?: FloatDType }) =>
-  new BatchNorm1d(
-    features,
-    options?.eps ?? 1e-5,
-    options?.momentum ?? 0.1,
-    options?.dtype ?? 'f32',
-  )) as unknown as BatchNorm1dFactory
+export const batchNorm1d = layer('batchNorm1d') as unknown as BatchNorm1dFactory
+
+/**
+ * Normalises each channel over batch and image, as `batchNorm1d` does features.
+ *
+ * Shapes: `x: [N, C, H, W]` → the same; `weight, bias, running_mean, running_var: [C]`, `num_batches_tracked: []`.
+ * Init: weight 1, bias 0, running mean 0 and variance 1; eps 1e-5 and momentum 0.1 unless stated.
+ * Gradient: for x, weight and bias; through the batch's statistics, not through the running ones.
+ * Throws: `ShapeError` for another shape, and in training for one value a channel; `OptionError` for bad options.
+ * Torch: `nn.BatchNorm2d(C)`, with the differences of `batchNorm1d`.
+ * @example sequential(conv2d(3, 64, 3, { padding: 1, bias: false }), batchNorm2d(64), relu())
+ */
+export const batchNorm2d = layer('batchNorm2d') as unknown as BatchNorm2dFactory
