@@ -24,6 +24,8 @@ interface Interval {
  * Places every captured storage so that those alive at the same time do not overlap: largest first, each at the
  * lowest place that is free while it lives. `inputs` live from the start, `results` to the end. An input that nothing
  * touches has no place.
+ *
+ * Time counts the kernels that one thread runs in order. What is shared goes on beside all of those of its phase.
  */
 export function planMemory(
   phases: readonly Phase[],
@@ -31,16 +33,22 @@ export function planMemory(
   results: ReadonlySet<Storage>,
 ): MemoryPlan {
   const intervals = new Map<Storage, Interval>()
-  const touch = (storage: Storage, phase: number): void => {
+  const touch = (storage: Storage, first: number, last = first): void => {
     if (!storage.captured) return
     const known = intervals.get(storage)
-    if (known) known.last = Math.max(known.last, phase)
-    else intervals.set(storage, { storage, size: align(storage.byteLength) + slack, first: phase, last: phase })
+    if (known) {
+      known.first = Math.min(known.first, first)
+      known.last = Math.max(known.last, last)
+    } else intervals.set(storage, { storage, size: align(storage.byteLength) + slack, first, last })
   }
-  phases.forEach(({ shared, single }, phase) => {
-    for (const node of [...shared, ...single]) for (const { storage } of accesses(node)) touch(storage, phase)
-  })
-  for (const storage of results) touch(storage, phases.length)
+  let now = 0
+  for (const { shared, single } of phases) {
+    const end = now + Math.max(1, single.length) - 1
+    for (const node of shared) for (const { storage } of accesses(node)) touch(storage, now, end)
+    for (const [i, node] of single.entries()) for (const { storage } of accesses(node)) touch(storage, now + i)
+    now = end + 1
+  }
+  for (const storage of results) touch(storage, now)
   for (const storage of inputs) {
     const interval = intervals.get(storage)
     if (interval) interval.first = -1

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { createReferenceBackend } from '../../src/backends/reference/index.js'
 import { clone } from '../../src/model/clone.js'
 import { linear, relu, sequential } from '../../src/nn/index.js'
 import { crossEntropy, dropout, softmax, tensor } from '../../src/ops/index.js'
@@ -8,7 +9,7 @@ import { compile } from '../../src/program/compile.js'
 import { bytesMoved } from '../../src/program/explain.js'
 import { fuse } from '../../src/program/fuse.js'
 import type { Node } from '../../src/program/node.js'
-import { type Device, setDefaultDevice } from '../../src/tensor/device.js'
+import { Device, setDefaultDevice } from '../../src/tensor/device.js'
 import { copy, ema, update } from '../../src/update/index.js'
 import type { AnyX } from '../ops/cases.js'
 import { expectSameBits } from './bits.js'
@@ -16,7 +17,7 @@ import { targets } from './targets.js'
 
 let device: Device
 beforeAll(() => {
-  device = (targets[0]?.make as () => Device)()
+  device = new Device(createReferenceBackend())
   setDefaultDevice(device)
 })
 
