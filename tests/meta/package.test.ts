@@ -51,27 +51,23 @@ describe('the packed library in an empty project', () => {
     expect(Number(stdout)).toBeGreaterThan(0)
   })
 
-  it('types of every entry point', async () => {
-    const lines = entries.map((entry, i) => `import * as e${i} from '${entry.replace(/^\./, 'dfdt')}'`)
-    const used = `export const all = [${entries.map((_, i) => `e${i}`).join(', ')}]`
-    await writeFile(join(project, 'all.mts'), `${lines.join('\n')}\n${used}\n`)
-    const tsc = join(root, 'node_modules/typescript/bin/tsc')
-    const strict = [
-      '--noEmit',
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--lib',
-      'es2022,dom',
-      '--types',
-      '',
-    ]
-    const { status, stdout } = await inProject(process.execPath, [tsc, ...strict, 'all.mts'])
-    expect(stdout).toBe('')
-    expect(status).toBe(0)
-  })
+  // Declarations are checked too, as for users who have not set skipLibCheck.
+  it.each(['typescript', 'ts6', 'ts59'])(
+    'types of every entry point, with %s',
+    async (compiler) => {
+      const lines = entries.map((entry, i) => `import * as e${i} from '${entry.replace(/^\./, 'dfdt')}'`)
+      const used = `export const all = [${entries.map((_, i) => `e${i}`).join(', ')}]`
+      await writeFile(join(project, 'all.mts'), `${lines.join('\n')}\n${used}\n`)
+      const tsc = join(root, 'node_modules', compiler, 'bin/tsc')
+      const languages = { target: 'es2022', lib: ['es2022', 'dom'], module: 'nodenext' }
+      const compilerOptions = { noEmit: true, strict: true, types: [], ...languages }
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['all.mts'] }))
+      const { status, stdout } = await inProject(process.execPath, [tsc, '-p', project])
+      expect(stdout).toBe('')
+      expect(status).toBe(0)
+    },
+    120_000,
+  )
 
   it('npx dfdt --help', async () => {
     const { status, stdout, stderr } = await inProject('npx', ['--no-install', '--loglevel=error', 'dfdt', '--help'])
