@@ -40,6 +40,7 @@ export function column<const S extends Dims, D extends DType = 'f32'>(
   return { data, shape: [...shape], dtype, scale: options.scale ?? 1 }
 }
 
+/** What `batches` may be told. */
 export interface BatchOptions {
   /** Shuffles anew for each pass, by this generator. Default: the order of the data. */
   readonly shuffle?: Generator

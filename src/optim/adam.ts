@@ -1,6 +1,7 @@
 import type { Expr } from '../kernels/expr.js'
 import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
+/** What `adam` and `adamw` may be told. */
 export interface AdamOptions {
   /** Step size. Default 1e-3. */
   readonly lr: LearningRate

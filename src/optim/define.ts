@@ -11,6 +11,7 @@ import { gradientMapOf } from '../autodiff/backward.js'
 /** A learning rate, or one that depends on the number of the step, counted from 1. */
 export type LearningRate = number | ((step: number) => number)
 
+/** What every optimizer may be told. */
 export interface OptimizerOptions {
   readonly lr: LearningRate
 }

@@ -1,5 +1,6 @@
 import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
+/** What `rmsprop` may be told. */
 export interface RmspropOptions {
   /** Step size. Default 1e-2. */
   readonly lr: LearningRate

@@ -1,5 +1,6 @@
 import { atLeastZero, defineOptimizer, type LearningRate } from './define.js'
 
+/** What `sgd` may be told. */
 export interface SgdOptions {
   /** Step size. Default 1e-2. */
   readonly lr: LearningRate

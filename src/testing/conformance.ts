@@ -34,6 +34,7 @@ export interface ConformanceResult {
   readonly message: string
 }
 
+/** How a run of the suite went. */
 export interface ConformanceSummary {
   readonly passed: number
   readonly failed: number

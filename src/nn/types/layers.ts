@@ -73,15 +73,21 @@ export interface Elementwise<out N extends string = string> extends Fn {
   readonly [OUT]: this[IN]
   forward<S extends Shape, D extends FloatDType, T extends Tape>(x: Tensor<S, D, T>): Tensor<S, D, T>
 }
+/** `max(x, 0)`; what `relu()` makes. */
 export interface ReLU extends Elementwise<'relu'> {}
+/** x where positive, else `negativeSlope · x`; what `leakyRelu()` makes. */
 export interface LeakyReLU extends Elementwise<'leakyRelu'> {
   readonly negativeSlope: number
 }
+/** `x · Φ(x)` or its tanh approximation; what `gelu()` makes. */
 export interface GELU extends Elementwise<'gelu'> {
   readonly approximate: 'none' | 'tanh'
 }
+/** The hyperbolic tangent; what `tanh()` makes. */
 export interface Tanh extends Elementwise<'tanh'> {}
+/** `1 / (1 + e^−x)`; what `sigmoid()` makes. */
 export interface Sigmoid extends Elementwise<'sigmoid'> {}
+/** `log(1 + e^x)`; what `softplus()` makes. */
 export interface Softplus extends Elementwise<'softplus'> {}
 /** Zeroes elements with probability p on a taped input, and passes others through: the tape decides. */
 export interface Dropout extends Elementwise<'dropout'> {
