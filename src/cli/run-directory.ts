@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FormatError } from '../tensor/errors.js'
 
@@ -9,23 +9,31 @@ import { FormatError } from '../tensor/errors.js'
  * @throws FormatError with the path when it cannot be made
  */
 export function makeRunDirectory(out: string | undefined, now = new Date()): string {
-  if (out !== undefined) return make(out, { recursive: true })
+  if (out !== undefined) return makeWithParents(out)
   const name = join('runs', timestamp(now))
-  make(dirname(name), { recursive: true })
+  makeWithParents(dirname(name))
   // Runs begun in the same second do not share a directory.
   for (let attempt = 1; ; attempt++) {
     const path = attempt === 1 ? name : `${name}-${attempt}`
     try {
-      return make(path, { recursive: false })
+      return make(path)
     } catch (error) {
       if (!(error instanceof FormatError) || codeOf(error.cause) !== 'EEXIST') throw error
     }
   }
 }
 
-function make(path: string, options: { recursive: boolean }): string {
+/** Not mkdir's own `recursive`, which never returns where directories cannot be made, such as below /proc (Node 20). */
+function makeWithParents(path: string): string {
+  if (existsSync(path) && statSync(path).isDirectory()) return path
+  const parent = dirname(path)
+  if (!existsSync(parent)) makeWithParents(parent)
+  return make(path)
+}
+
+function make(path: string): string {
   try {
-    mkdirSync(path, options)
+    mkdirSync(path)
     return path
   } catch (cause) {
     const code = codeOf(cause)
