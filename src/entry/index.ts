@@ -3,6 +3,7 @@ import '../ops/fluent.js'
 import '../autodiff/fluent.js'
 
 export { backward } from '../autodiff/backward.js'
+export { checkpoint } from '../autodiff/checkpoint.js'
 export type { Expr } from '../kernels/expr.js'
 export * from '../ops/index.js'
 export * from '../program/index.js'

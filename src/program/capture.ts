@@ -33,12 +33,13 @@ class Recording implements Recorder {
   readonly constants: Storage[] = []
 
   #guards: readonly Guard[] = []
+  #after: readonly Storage[] = []
 
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void {
     const exprs = 'exprs' in kernel ? kernel.exprs : kernel.kind === 'reduce' ? [kernel.expr] : []
     const count = slotCount(exprs, 'scalar')
     const refs = Array.from({ length: count }, (_, index) => ({ source: scalars, index }))
-    this.nodes.push({ kernel, storages, scalars: refs, guards: this.#guards })
+    this.nodes.push({ kernel, storages, scalars: refs, guards: this.#guards, after: this.#after })
   }
 
   onHost(run: () => void, undo?: () => void): void {
@@ -52,6 +53,16 @@ class Recording implements Recorder {
       body()
     } finally {
       this.#guards = outer
+    }
+  }
+
+  after<R>(storage: Storage, body: () => R): R {
+    const outer = this.#after
+    this.#after = [...outer, storage]
+    try {
+      return body()
+    } finally {
+      this.#after = outer
     }
   }
 

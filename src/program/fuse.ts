@@ -201,6 +201,7 @@ function spliced(
     storages: [...storages, ...written],
     scalars: [...node.scalars, ...source.scalars],
     guards: node.guards,
+    after: [...new Set([...node.after, ...source.after])],
   }
 }
 
@@ -298,5 +299,5 @@ function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): No
     parts,
   }
   const scalars: ScalarRef[] = [...a.scalars, ...b.scalars]
-  return { kernel, storages, scalars, guards: a.guards }
+  return { kernel, storages, scalars, guards: a.guards, after: [...new Set([...a.after, ...b.after])] }
 }

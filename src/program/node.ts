@@ -18,6 +18,8 @@ export interface Node {
   readonly scalars: readonly ScalarRef[]
   /** All must hold, else nothing is read or written. */
   readonly guards: readonly Guard[]
+  /** Written before this runs, though it does not read them. */
+  readonly after: readonly Storage[]
 }
 
 /** Where a kernel touches memory. */
@@ -28,8 +30,8 @@ export interface Access {
 }
 
 /** Every operand of a kernel in the order of its buffers; for `foreach` those of all its parts. */
-export function accesses({ kernel, storages, guards }: Node): Access[] {
-  const found: Access[] = []
+export function accesses({ kernel, storages, guards, after }: Node): Access[] {
+  const found: Access[] = after.map((storage) => ({ storage, dtype: 'f32', write: false }))
   for (const guard of guards)
     if ('storage' in guard) found.push({ storage: guard.storage, dtype: 'bool', write: false })
   const note = (slot: number, dtype: DType, write: boolean): void => {

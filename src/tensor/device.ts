@@ -39,6 +39,8 @@ export class Device {
   readonly generator = new Generator()
   /** While a function is captured: who takes what would otherwise run now. */
   recorder: Recorder | undefined
+  #noted: HostScalars[] | undefined
+  #replayed: Iterator<HostScalars> | undefined
   #arena: { buffer: Buffer; used: number; live: number } | undefined
 
   constructor(readonly backend: Backend) {}
@@ -92,9 +94,40 @@ export class Device {
 
   /** Numbers that the host works out anew before every run: random keys, learning rates. */
   hostScalars(compute: () => readonly number[]): HostScalars {
+    const known = this.#replayed?.next().value
+    if (known) return known
     const scalars = new HostScalars(compute)
     this.onHost(() => scalars.refresh())
+    this.#noted?.push(scalars)
     return scalars
+  }
+
+  /** Runs `body` and notes the host scalars that it makes. */
+  noteScalars<R>(noted: HostScalars[], body: () => R): R {
+    const outer = this.#noted
+    this.#noted = noted
+    try {
+      return body()
+    } finally {
+      this.#noted = outer
+      outer?.push(...noted)
+    }
+  }
+
+  /** Runs `body` again with the host scalars that were noted: random numbers repeat. */
+  replayScalars<R>(noted: readonly HostScalars[], body: () => R): R {
+    const outer = this.#replayed
+    this.#replayed = noted.values()
+    try {
+      return body()
+    } finally {
+      this.#replayed = outer
+    }
+  }
+
+  /** Runs `body`; a captured program does so only once `storage` has been written. */
+  after<R>(storage: Storage, body: () => R): R {
+    return this.recorder ? this.recorder.after(storage, body) : body()
   }
 
   /**

@@ -24,6 +24,8 @@ export interface Recorder {
   onHost(effect: () => void, undo?: () => void): void
   /** What `body` runs, runs only where the guard holds. */
   guarded(guard: Guard, body: () => void): void
+  /** What `body` runs, runs once `storage` has been written, not as early as it could. */
+  after<R>(storage: Storage, body: () => R): R
   /** A storage whose contents are part of the program. */
   keep(storage: Storage): void
 }

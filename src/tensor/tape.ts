@@ -78,6 +78,17 @@ export class Tape {
 let recording = true
 export const isRecording = (): boolean => recording
 
+/** Runs `fn` with recording on, inside a gradient: what is computed again there has a tape of its own. */
+export function withTape<R>(fn: () => R): R {
+  const before = recording
+  recording = true
+  try {
+    return fn()
+  } finally {
+    recording = before
+  }
+}
+
 /** Runs `fn` without recording: gradients are computed so, and parameters updated. Torch: `no_grad`. */
 export function withoutTape<R>(fn: () => R): R {
   const before = recording

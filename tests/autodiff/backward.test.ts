@@ -30,7 +30,12 @@ describe.each(devices)('backward on $name', ({ make }) => {
   test('what is computed from parameters alone joins the tape that it meets', () => {
     const w = parameter(tensor([2, 3]))
     const x = tensor([5, 7])
-    const gradients = x.trace().mul(exp(w).mul(2)).add(w.broadcastTo([1, 2]).reshape([2])).sum().backward()
+    const gradients = x
+      .trace()
+      .mul(exp(w).mul(2))
+      .add(w.broadcastTo([1, 2]).reshape([2]))
+      .sum()
+      .backward()
     assertClose(gradients.get(w).arraySync(), [10 * Math.exp(2) + 1, 14 * Math.exp(3) + 1])
     assertClose(gradients.get(x).arraySync(), [2 * Math.exp(2), 2 * Math.exp(3)])
     // Data took part, the parameter is frozen, or it was detached: a constant, as a teacher's output is.
