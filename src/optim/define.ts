@@ -120,13 +120,28 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     }
     const device = slots[0]?.entry.tensor.device ?? defaultDevice()
     const names = Object.keys(this.#scalars()) as Scalars[]
-    const scalars = device.hostScalars(() => Object.values<number>(this.#scalars()))
-    for (const [dtype, group] of groupByDType(slots)) {
+    const groups = [...groupByDType(slots)].map(([dtype, group]) => ({
+      dtype,
+      group,
+      exprs: this.#lower(dtype, names),
+    }))
+    let known: Readonly<O> = { ...this.options }
+    // A compiled step comes back here before each run, with the options of then.
+    const scalars = device.hostScalars(() => {
+      this.#validate(this.options)
+      if (!sameBesidesRate(this.options, known)) {
+        this.#requireSameState()
+        for (const { dtype, exprs } of groups) this.#requireSameFormula(exprs, this.#lower(dtype, names))
+        known = { ...this.options }
+      }
+      return Object.values<number>(this.#scalars())
+    })
+    for (const { group, exprs } of groups) {
       const stretches = group.map(({ entry, state }) => {
         const gradient = map.find(entry.tensor)
         return { reads: [entry.tensor, ...(gradient ? [gradient] : []), ...state], writes: [entry.tensor, ...state] }
       })
-      foreachTensors(this.#lower(dtype, names), stretches, scalars)
+      foreachTensors(exprs, stretches, scalars)
     }
     device.onHost(
       () => this.steps++,
@@ -141,6 +156,14 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     const kept = states.length === 0 ? 'none' : states.join(', ')
     const message = `${this.name}: these options keep other state (${kept}) than those it was made with; make a new optimizer.`
     throw new OptionError(message, { op: this.name })
+  }
+
+  #requireSameFormula(before: readonly Expr[], now: readonly Expr[]): void {
+    if (before.every((expr, i) => expr.key === now[i]?.key)) return
+    const remedy = 'change them back, or compile the step again after step.dispose()'
+    throw new OptionError(`${this.name}: these options change the formula of a compiled step; ${remedy}.`, {
+      op: this.name,
+    })
   }
 
   /** The numbers of the next step. */
@@ -188,6 +211,11 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
 export function atLeastZero(options: Readonly<Record<string, number>>): string | undefined {
   const wrong = Object.entries(options).find(([, value]) => !(value >= 0))
   return wrong && `${wrong[0]} must be at least 0, got ${wrong[1]}`
+}
+
+/** Whether two sets of options differ in nothing but the learning rate. */
+function sameBesidesRate<O extends OptimizerOptions>(a: O, b: O): boolean {
+  return (Object.keys(a) as (keyof O)[]).every((name) => name === 'lr' || a[name] === b[name])
 }
 
 /** An object with one expression per name, made from the name's position. */

@@ -157,6 +157,57 @@ for (const { name: on, make: makeDevice } of targets) {
       expect(traced((step) => compile(step as never) as never)).toEqual(traced((step) => step))
     })
 
+    it('schedules and changed options take effect without capturing anew', () => {
+      let captures = 0
+      const run = (wrap: (step: () => void) => () => void) => {
+        const model = linear(1, 1, { bias: false } as never) as AnyX
+        model.weight.storage.write(0, new Uint8Array(Float32Array.of(10).buffer))
+        const optimizer = sgd(model, { lr: (n) => 1 / n }) as AnyX
+        const x = tensor([[1]])
+        const step = wrap(() => {
+          captures++
+          optimizer.step(model.forward(x.trace()).sum().backward())
+        })
+        const weights = Array.from({ length: 20 }, (_, i) => {
+          if (i === 10) optimizer.options.lr = 0.5
+          if (i === 15) optimizer.options.lr = (n: number) => n
+          step()
+          return model.weight.itemSync()
+        })
+        return { weights, lr: optimizer.lr }
+      }
+      const eager = run((step) => step)
+      expect(eager.weights[0]).toBe(9)
+      expect((eager.weights[13] ?? 0) - (eager.weights[12] ?? 0)).toBeCloseTo(-0.5)
+      captures = 0
+      expect(run((step) => compile(step))).toEqual(eager)
+      expect(captures).toBe(1)
+    })
+
+    it('options that are wrong, or change the formula, are refused and count no step', () => {
+      const model = linear(1, 1, { bias: false } as never) as AnyX
+      const optimizer = adam(model, { lr: 0.1 })
+      const x = tensor([[1]])
+      const step = compile(() => optimizer.step(model.forward(x.trace()).sum().backward()))
+      step()
+      const before = bitsOf([model.weight, optimizer.steps])
+      const refused = (change: Partial<typeof optimizer.options>, message: string) => {
+        const options = { ...optimizer.options }
+        Object.assign(optimizer.options, change)
+        expect(() => step()).toThrow(
+          expect.objectContaining({ name: 'OptionError', message: expect.stringContaining(message) }),
+        )
+        expect(bitsOf([model.weight, optimizer.steps])).toEqual(before)
+        Object.assign(optimizer.options, options)
+      }
+      refused({ lr: Number.NaN }, 'lr must be at least 0')
+      refused({ beta1: 1 }, 'beta1 must be in [0, 1)')
+      refused({ weightDecay: 0.1 }, 'compile the step again')
+      optimizer.options.beta1 = 0.5
+      step()
+      expect(optimizer.steps).toBe(2)
+    })
+
     it('eager and compiled steps of one model follow each other', () => {
       const run = (turns: readonly boolean[]) => {
         manualSeed(9)
