@@ -31,11 +31,14 @@ export type Option<O, K, D extends number> = K extends keyof O ? (O[K] extends n
  */
 export type ConvDim<H, K, St, P, Di> = ConvStep<H, Add<Mul<2, P>, St>, Add<Mul<Di, Sub<K, 1>>, 1>, St>
 type ConvStep<H, Up, Down, St> =
-  Box<Up> extends Box<Down>
+  Pair<Up, Down> extends Pair<Down, Up>
     ? NonZero<Div<H, St>>
     : [Sub<Up, Down>] extends [never]
       ? NonZero<Div<Sub<H, Sub<Down, Up>>, St>>
       : NonZero<Div<Add<H, Sub<Up, Down>>, St>>
+interface Pair<out A, out B> {
+  readonly values: [A, B]
+}
 type NonZero<N> = N extends 0 ? never : N
 
 /** Images of I channels S to images of O channels, or a message. */
@@ -53,7 +56,7 @@ export type Conv2dShape<S, I, O extends number, KH, KW, St, P, Di> = S extends [
           ? `the window of ${ShowDim<KW>} is larger than width ${ShowDim<W>} of ${Show<S>}`
           : [...L, O, H2, W2]
       : never
-    : `got ${ShowDim<C>} channels in ${Show<S>}, needs ${ShowDim<I>}`
+    : `got ${ShowDim<C>} channels, needs ${ShowDim<I>}`
   : UnlessOpen<S, `got shape ${Show<S>}, needs [..., channels, height, width]`>
 
 /** The shape of a convolution of S with weights W, `[out, in / groups, height, width]`, or a message. */
@@ -77,7 +80,8 @@ export type Convolve<S, W, O> = W extends [infer F extends number, infer C, infe
 type Named<Name extends string, R> = R extends string ? `${Name}: ${R}` : R
 
 /** The shape of windows of K x K over S, with their own size as stride unless stated, or a message. */
-export type PoolShape<S, K extends number, O> = S extends [...Shape, infer C extends number, unknown, unknown]
+// biome-ignore lint/suspicious/noExplicitAny: a pattern that also resolves when a leading size is a type parameter
+export type PoolShape<S, K extends number, O> = S extends [...any, infer C extends number, any, any]
   ? Conv2dShape<S, C, C, K, K, Option<O, 'stride', K>, Option<O, 'padding', 0>, 1>
   : UnlessOpen<S, `got shape ${Show<S>}, needs [..., channels, height, width]`>
 /** The same as the result of an op. */

@@ -7,16 +7,30 @@ import type { Params } from '../../src/entry/nn.js'
 
 export { compile, crossEntropy, dim, tensor, zeros } from '../../src/entry/index.js'
 export {
+  avgPool2d as avgPool2dOp,
+  avgPoolGlobal as avgPoolGlobalOp,
+  conv2d as conv2dOp,
+  flatten2d as flatten2dOp,
+  maxPool2d as maxPool2dOp,
+} from '../../src/entry/index.js'
+export {
   addInto,
+  avgPool2d,
+  avgPoolGlobal,
   batchNorm1d,
+  batchNorm2d,
   clone,
+  conv2d,
   dropout,
   embedding,
   flatten,
+  flatten2d,
   freeze,
   inference,
   layerNorm,
   linear,
+  maxPool2d,
+  maxPoolGlobal,
   parameter,
   relu,
   repeated,
@@ -34,6 +48,7 @@ export type * from '../../src/shapes/arithmetic.js'
 export type * from '../../src/shapes/axes.js'
 export type * from '../../src/shapes/broadcast.js'
 export type * from '../../src/shapes/concat.js'
+export type { ConvDim } from '../../src/shapes/conv.js'
 export type * from '../../src/shapes/dim.js'
 export type * from '../../src/shapes/dtype.js'
 export type { Flatten as FlattenShape } from '../../src/shapes/flatten.js'

@@ -1,0 +1,3 @@
+import { avgPool2dOp, zeros } from '../prelude.js'
+
+avgPool2dOp(zeros([8, 8]), 2)

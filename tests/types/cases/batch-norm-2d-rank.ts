@@ -1,0 +1,3 @@
+import { batchNorm2d, zeros } from '../prelude.js'
+
+batchNorm2d(64).forward(zeros([32, 64]))

@@ -1,0 +1,3 @@
+import { conv2d, zeros } from '../prelude.js'
+
+conv2d(3, 16, 5).forward(zeros([32, 3, 28, 4]))
