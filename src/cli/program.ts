@@ -90,7 +90,7 @@ function report(error: unknown, { stderr }: Host): number {
       .replace(/^error: /, '')
       .replaceAll(/\s*\n\s*/g, ' ')
       .trim()
-    stderr.write(`dfdt: ${sentence}${/[.?)]$/.test(sentence) ? '' : ';'} see dfdt --help\n`)
+    stderr.write(`dfdt: ${sentence.replace(/\.$/, '')}; see dfdt --help\n`)
     return 2
   }
   if (error instanceof DfdtError) {
