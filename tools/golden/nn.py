@@ -73,6 +73,24 @@ def cases():
     yield "addInto", AddInto(nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))), [5, 4], [TRAIN], F32
     yield "splitInto", SplitInto([nn.Linear(4, 2), nn.Linear(4, 3)]), [5, 4], [TRAIN], F32
     yield "residual", Residual(nn.Sequential(nn.Linear(4, 4), nn.Tanh())), [5, 4], [TRAIN], F32
+    for dtype in (F32, F64):
+        yield "conv2d", nn.Conv2d(3, 4, 3), [2, 3, 5, 6], [TRAIN], dtype
+        yield "batchNorm2d", nn.BatchNorm2d(3), [2, 3, 4, 3], [TRAIN, TRAIN, EVAL], dtype
+    yield "conv2d with stride and padding", nn.Conv2d(2, 3, 3, stride=2, padding=1), [2, 2, 7, 6], [TRAIN], F32
+    yield "conv2d with dilation", nn.Conv2d(2, 3, 3, padding=2, dilation=2), [1, 2, 6, 7], [TRAIN], F32
+    yield "conv2d in groups", nn.Conv2d(4, 6, 3, padding=1, groups=2), [1, 4, 4, 5], [TRAIN], F32
+    yield "conv2d without bias", nn.Conv2d(2, 3, 1, bias=False), [2, 2, 3, 4], [TRAIN], F32
+    yield "conv2d of one image", nn.Conv2d(2, 3, 3), [2, 5, 4], [TRAIN], F32
+    yield "batchNorm2d with eps and momentum", nn.BatchNorm2d(3, eps=0.1, momentum=0.5), [2, 3, 2, 3], [TRAIN, TRAIN, EVAL], F32
+    yield "maxPool2d", nn.MaxPool2d(2), [2, 3, 6, 8], [TRAIN], F32
+    yield "maxPool2d, overlapping", nn.MaxPool2d(3, 2, 1), [2, 3, 7, 6], [TRAIN], F32
+    yield "avgPool2d", nn.AvgPool2d(2), [2, 3, 5, 8], [TRAIN], F32
+    yield "avgPool2d, overlapping", nn.AvgPool2d(3, 2, 1), [2, 3, 7, 6], [TRAIN], F32
+    yield "avgPool2d, padding not counted", nn.AvgPool2d(3, 2, 1, count_include_pad=False), [2, 3, 7, 6], [TRAIN], F32
+    yield "avgPoolGlobal", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), [2, 3, 4, 5], [TRAIN], F32
+    yield "maxPoolGlobal", nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()), [2, 3, 4, 5], [TRAIN], F32
+    yield "flatten2d", nn.Flatten(), [2, 3, 4, 5], [TRAIN], F32
+    yield "sequential of images", nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3)), [3, 2, 6, 6], [TRAIN, EVAL], F32
 
 
 def dumped(t):
