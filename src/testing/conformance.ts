@@ -59,10 +59,10 @@ export function conformanceCases(seed = 1): ConformanceCase[] {
     randomExprCases,
     reduceCases,
     matmulCases,
-    conv2dCases,
-    pool2dCases,
     indexingCases,
     foreachCases,
+    conv2dCases,
+    pool2dCases,
   ]
   return families.flatMap((family, i) => family(new Random(seed * 101 + i)))
 }
