@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createReferenceBackend } from '../../src/backends/reference/index.js'
+import { type Expr, input } from '../../src/kernels/expr.js'
 import { clone } from '../../src/model/clone.js'
+import { foreachTensors } from '../../src/model/foreach.js'
 import { linear, relu, sequential } from '../../src/nn/index.js'
 import { crossEntropy, dropout, softmax, tensor } from '../../src/ops/index.js'
 import { adam, adamw, rmsprop, sgd } from '../../src/optim/index.js'
@@ -10,6 +12,7 @@ import { bytesMoved } from '../../src/program/explain.js'
 import { fuse } from '../../src/program/fuse.js'
 import type { Node } from '../../src/program/node.js'
 import { Device, setDefaultDevice } from '../../src/tensor/device.js'
+import { emptyTensor } from '../../src/tensor/record.js'
 import { copy, ema, update } from '../../src/update/index.js'
 import type { AnyX } from '../ops/cases.js'
 import { expectSameBits } from './bits.js'
@@ -72,6 +75,12 @@ describe('maps and reductions', () => {
       return [z, z.add(1), y.mul(3)]
     })
     expect(exps(both)).toBe(1)
+    const result = fused([[100]], (x) => {
+      const y = x.exp()
+      const z = y.neg()
+      return [z, z.add(y)]
+    })
+    expect(exps(result)).toBe(1)
   })
 
   it('dead work goes', () => {
@@ -205,6 +214,51 @@ describe('whole-model passes', () => {
       update({ target: model, source: { layers: [q, p] } } as never, ema({ decay: 0.75 }))
     }
     expect(passes(fused([[2, 4]], body).after)).toHaveLength(3)
+  })
+
+  it('so does one that reads the same element and another one', () => {
+    const [p, q, r, s] = Array.from({ length: 4 }, () => emptyTensor(device, 'f32', [8], 'parameter'))
+    const pass = (exprs: Expr[], parts: (readonly [reads: AnyX[], write: AnyX])[]) =>
+      foreachTensors(
+        exprs,
+        parts.map(([inputs, write]) => ({ reads: inputs, writes: [write] })),
+        [],
+      )
+    const [a, b] = [input(0, 'f32'), input(1, 'f32')]
+    const crossing = fused([], () => {
+      pass(
+        [a.mul(2)],
+        [
+          [[p], p],
+          [[q], q],
+        ],
+      )
+      pass(
+        [a.add(b)],
+        [
+          [[p, q], r],
+          [[q, p], s],
+        ],
+      )
+    })
+    expect(passes(crossing.after)).toHaveLength(2)
+    const straight = fused([], () => {
+      pass(
+        [a.mul(2)],
+        [
+          [[p], p],
+          [[q], q],
+        ],
+      )
+      pass(
+        [a.add(b)],
+        [
+          [[p, r], r],
+          [[q, s], s],
+        ],
+      )
+    })
+    expect(passes(straight.after)).toHaveLength(1)
   })
 
   it('an optimizer that steps twice in one program does so in two passes', () => {

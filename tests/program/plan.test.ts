@@ -11,6 +11,7 @@ import { Device, setDefaultDevice } from '../../src/tensor/device.js'
 import { emptyTensor } from '../../src/tensor/record.js'
 import type { Storage } from '../../src/tensor/storage.js'
 import { tensor } from '../../src/ops/index.js'
+import { ema, update } from '../../src/update/index.js'
 import type { AnyX } from '../ops/cases.js'
 import { kindCount, runGraph, type Step, writing } from './graphs.js'
 
@@ -94,6 +95,20 @@ describe('the schedule', () => {
       })
     })
     expect(shared).toBeGreaterThan(100)
+  })
+
+  it('keeps a write behind those that still read what it overwrites', () => {
+    const { program, phases } = planned([100, 130], ([x]) => {
+      const late = state.p.w.mul(x.softmax(-1).exp().sum().broadcastTo([3, 5]))
+      update({ target: state.p, source: state.q }, ema({ decay: 0.5 }))
+      return late
+    })
+    const phaseOf = (node: Node | undefined) =>
+      phases.findIndex(({ shared, single }) => [...shared, ...single].some((other) => other === node))
+    const write = program.find(({ kernel }) => kernel.kind === 'foreach')
+    const read = program.find((node) => node !== write && reads(node).includes(state.p.w.storage))
+    expect(phaseOf(read)).toBeGreaterThan(1)
+    expect(phaseOf(write)).toBeGreaterThanOrEqual(phaseOf(read))
   })
 
   it('writes what lasts only after the indices of earlier kernels were checked', () => {
