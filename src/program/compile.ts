@@ -40,6 +40,16 @@ export type ArgumentsOf<Specs extends readonly Spec[]> = {
     : never
 }
 
+/** What a compiled function gives: its results are values, on no tape. */
+export type Finished<R> =
+  R extends Tensor<infer S, infer D, infer _T>
+    ? Tensor<S, D>
+    : R extends readonly unknown[]
+      ? { [K in keyof R]: Finished<R[K]> }
+      : R extends object
+        ? { [K in keyof R]: Finished<R[K]> }
+        : R
+
 /** A compiled function. */
 export interface Compiled<Args extends readonly unknown[], R> {
   (...args: Args): R
@@ -94,8 +104,8 @@ const mostPrograms = 8
 export function compile<const Specs extends readonly Spec[], R>(
   signature: Specs,
   fn: (...args: TensorsOf<Specs>) => R,
-): Compiled<ArgumentsOf<Specs>, R>
-export function compile<Args extends readonly unknown[], R>(fn: (...args: Args) => R): Compiled<Args, R>
+): Compiled<ArgumentsOf<Specs>, Finished<R>>
+export function compile<Args extends readonly unknown[], R>(fn: (...args: Args) => R): Compiled<Args, Finished<R>>
 export function compile(
   first: readonly Spec[] | ((...args: never[]) => unknown),
   second?: (...args: never[]) => unknown,

@@ -156,7 +156,10 @@ export class Device {
    * Throws: `DeviceError` where the device cannot block and nothing is captured.
    */
   whenTrue(storage: Storage, offset: number, body: () => void): void {
-    if (this.recorder) return this.recorder.guarded({ storage, offset }, body)
+    if (this.recorder) {
+      this.recorder.guarded({ storage, offset }, body)
+      return
+    }
     const bytes = storage.readSync(offset * bytesPerElement.bool, bytesPerElement.bool)
     if (!bytes)
       throw new DeviceError(`A condition on values needs compile() on the ${this.name} device, which cannot block.`)
