@@ -1,7 +1,7 @@
 /**
  * The core entry points import no package and run in a browser: each is bundled from dist as a browser would get it, and
  * anything left to import is an error. Prints sizes, minified and gzipped. Each entry point, and a program that trains a
- * compiled network while a teacher follows, stays under 60 kB; everything there is in one bundle has a ceiling of its own,
+ * compiled network while a teacher follows, stays under a ceiling; everything there is in one bundle has a ceiling of its own,
  * raised only with a reason.
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -10,9 +10,13 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { rolldown } from 'rolldown'
 
-const CEILING_KB = 60
+/**
+ * The aim is 60. Without convolution a training program was 54 kB; its kernels and those of pooling add 12, because the
+ * backend holds every kernel kind, whatever the program uses. Down again when kinds can be left out.
+ */
+const CEILING_KB = 68
 /** All core entry points with all they export, as no application ships them. */
-const EVERYTHING_KB = 70
+const EVERYTHING_KB = 82
 /** What a program that trains imports. */
 const TRAINING = [
   ['index', ['compile', 'crossEntropy', 'manualSeed', 'normal', 'tensor']],
