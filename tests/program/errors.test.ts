@@ -4,6 +4,7 @@ import { clone } from '../../src/model/clone.js'
 import { batchNorm1d, dropout, linear, sequential } from '../../src/nn/index.js'
 import { crossEntropy, tensor } from '../../src/ops/index.js'
 import { adam, sgd } from '../../src/optim/index.js'
+import { copy, update } from '../../src/update/index.js'
 import { compile, f32, i32 } from '../../src/program/index.js'
 import { CaptureError, DeviceError, DisposedError, DTypeError, ShapeError } from '../../src/shapes/errors.js'
 import { type Device, manualSeed, setDefaultDevice } from '../../src/tensor/device.js'
@@ -248,6 +249,24 @@ for (const { name: on, make } of targets) {
       }
       expect(step(weight, at(7)).arraySync()[200]).toEqual(new Array(64).fill(1))
       expect(optimizer.steps).toBe(1)
+    })
+
+    it('an index that was out of range once does not stop later runs that skip it', () => {
+      const [source, target] = [linear(2, 2), linear(2, 2)] as [AnyX, AnyX]
+      const step = compile((use: AnyX, t: AnyX, at: AnyX) => {
+        let rows: AnyX
+        device.whenTrue(use.storage, 0, () => {
+          rows = t.gather(0, at)
+        })
+        update({ target, source } as never, copy())
+        return rows
+      })
+      const at = (i: number) => tensor([i], { dtype: 'i32' })
+      const before = bitsOf(target.weight)
+      expect(caught(() => step(tensor(true), x(), at(2))).message).toContain('index 2 at position 0')
+      expect(bitsOf(target.weight)).toEqual(before)
+      step(tensor(false), x(), at(2))
+      expect(bitsOf(target.weight)).toEqual(bitsOf(source.weight))
     })
 
     it('exhausted memory is found before the step starts and leaves nothing allocated', async () => {

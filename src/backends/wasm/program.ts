@@ -157,9 +157,7 @@ class WasmProgram implements Executable {
   run(table: Float64Array): void {
     this.#fill(table)
     this.host.run(this.#entry, this.base, this.#nanoseconds)
-    for (const { check, params, guards } of this.#launches) {
-      if (check && this.#holds(guards)) check(this.host.words, params >>> 2)
-    }
+    for (const { check, params } of this.#launches) check?.(this.host.words, params >>> 2)
   }
 
   profile(table: Float64Array): readonly number[] {
@@ -189,6 +187,8 @@ class WasmProgram implements Executable {
     const words = this.host.words
     // A run that broke off may have left the barrier half full.
     words[this.base >>> 2] = 0
+    // A condition may skip the kernel that would say that all is well again.
+    for (const { check, params } of this.#launches) if (check) words[(params >>> 2) + foundWord] = -1
     for (const { word, position, dtype } of this.#scalars) words[word] = bitsOf(table[position] ?? 0, dtype)
   }
 }
