@@ -22,7 +22,7 @@ function kernelModule(target: Target): KernelModule {
     defineIndexKernels(builder)
     addMatmulKernels(builder, target.mode)
     addConvKernels(builder, target.mode)
-    addPoolKernels(builder)
+    addPoolKernels(builder, target.mode)
     known = { module: new WebAssembly.Module(builder.build()), entries: new Map() }
     modules.set(key, known)
   }

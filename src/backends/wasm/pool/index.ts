@@ -6,13 +6,14 @@ import { type Pool2dKernel, pool2dTerms } from '../../../kernels/kernel.js'
 import { DTypeError } from '../../../tensor/errors.js'
 import type { ModuleBuilder } from '../assembler.js'
 import type { Entry, Prepared } from '../launch.js'
+import type { Mode } from '../modes.js'
 import { addPairKernels } from './pairs.js'
 import { addWindowKernels } from './windows.js'
 import { words } from './words.js'
 
-export function addPoolKernels(module: ModuleBuilder): void {
+export function addPoolKernels(module: ModuleBuilder, mode: Mode): void {
   addWindowKernels(module)
-  addPairKernels(module)
+  addPairKernels(module, mode)
 }
 
 export function preparePool2d(kernel: Pool2dKernel, entry: (name: string) => Entry): Prepared {

@@ -19,6 +19,8 @@ interface PairLoop {
   /** Address of the first of four windows' elements in the small operand, and of their upper row in the large ones. */
   readonly small: Local<'i32'>
   readonly large: Local<'i32'>
+  /** The same place in another operand of the image's size; `large` where there is none. */
+  readonly beside: Local<'i32'>
   /** From the upper row to the lower. */
   readonly row: Local<'i32'>
 }
@@ -27,7 +29,12 @@ interface PairLoop {
 function addPairs(
   module: ModuleBuilder,
   name: string,
-  operands: { readonly small: keyof typeof words; readonly large: keyof typeof words; readonly clears: boolean },
+  operands: {
+    readonly small: keyof typeof words
+    readonly large: keyof typeof words
+    readonly beside?: keyof typeof words
+    readonly clears: boolean
+  },
   body: (f: ReturnType<typeof kernelIn>, loop: PairLoop) => void,
 ): void {
   const f = kernelIn(module, name)
@@ -39,7 +46,9 @@ function addPairs(
   const row = f.let(width.shl(2))
   const large = f.let(word(operands.large).add(lo.mul(planeBytes)))
   const small = f.let(word(operands.small).add(lo.mul(outHeight).mul(outWidth).shl(2)))
-  const loop: PairLoop = { small: f.local('i32'), large: f.local('i32'), row }
+  const shift = operands.beside && f.let(word(operands.beside).sub(word(operands.large)))
+  const place = f.local('i32')
+  const loop: PairLoop = { small: f.local('i32'), large: place, beside: shift ? f.local('i32') : place, row }
   // Odd sizes leave a row or a column that no window sees.
   const odds = height.or(width).and(1)
   if (operands.clears) f.if(lo.lt(hi).and(odds), () => f.memoryFill(large, 0, planeBytes.mul(hi.sub(lo))))
@@ -57,6 +66,7 @@ function addPairs(
           f.set(loop.large, loop.large.sub(back.shl(1)))
           f.set(ox, 4)
         })
+        if (shift) f.set(loop.beside, loop.large.add(shift))
         body(f, loop)
         f.inc(loop.small, 16)
         f.inc(loop.large, 32)
@@ -99,46 +109,50 @@ function together(f: Fn, { upper, lower }: V128Address, [a, b, c, d]: Four): voi
   }
 }
 
-/** Where an element takes the place of the largest so far: larger, or NaN. */
-const beats = (x: V128, best: V128): V128 => v128.or(f32x4.gt(x, best), f32x4.ne(x, x))
+/** The larger of two, NaN if either is: `pmax` keeps a NaN of its first operand only. */
+const larger = (x: V128, y: V128): V128 => v128.or(f32x4.pmax(x, y), f32x4.ne(y, y))
 
-export function addPairKernels(module: ModuleBuilder): void {
+export function addPairKernels(module: ModuleBuilder, { fma }: { readonly fma: boolean }): void {
   const lowerOf = (f: Fn, base: Local<'i32'>, row: Local<'i32'>): V128Address => ({
     upper: base,
     lower: f.let(base.add(row)),
   })
+  /** Lanes of a mask are all ones or zeros, so one instruction serves where the engine has it. */
+  const either = fma ? i32x4.relaxed_laneselect : v128.bitselect
 
   addPairs(module, 'poolMaxPairs', { small: 'output', large: 'first', clears: false }, (f, { small, large, row }) => {
-    const [first, ...others] = apart(f, lowerOf(f, large, row))
-    const best = f.let(first)
-    for (const x of others) f.set(best, v128.bitselect(x, best, beats(x, best)))
-    f.store(small, best)
+    const { upper, lower } = lowerOf(f, large, row)
+    const [left, right] = [0, 16].map((at) => {
+      const above = f.let(v128.load(upper, at))
+      return f.let(larger(v128.load(lower, at), above))
+    })
+    if (!left || !right) return
+    const columns = f.let(i32x4.shuffle(left, right, even))
+    f.store(small, larger(i32x4.shuffle(left, right, odd), columns))
   })
 
-  const shift = { words: ['second', 'output'] } as const
   addPairs(
     module,
     'poolMaxPairsBackward',
-    { small: 'first', large: 'output', clears: true },
-    (f, { small, large, row }) => {
-      const [params] = f.params
-      const [x, output] = shift.words.map((name) => i32.load(params, words[name] * 4))
-      const at = f.let(large.add(x ?? 0).sub(output ?? 0))
-      const [first, ...others] = apart(f, lowerOf(f, at, row))
+    { small: 'first', large: 'output', beside: 'second', clears: true },
+    (f, { small, large, beside, row }) => {
+      const [first, ...others] = apart(f, lowerOf(f, beside, row))
       const best = f.let(first)
-      const won = others.map((one) => {
-        const mask = f.let(beats(one, best))
-        f.set(best, v128.bitselect(one, best, mask))
+      // An element takes the place of the largest so far when it is larger, or NaN.
+      const won = others.map((x, i) => {
+        const mask = f.let(v128.or(f32x4.gt(x, best), f32x4.ne(x, x)))
+        if (i < others.length - 1) f.set(best, either(x, best, mask))
         return mask
       })
-      const dy = f.let(v128.load(small))
-      // The last that took the place keeps it.
-      const later = [...won.keys()].map((i) => won.slice(i + 1))
-      const mine = won.map((mask, i) => later[i]?.reduce<V128>((rest, next) => v128.andnot(rest, next), mask) ?? mask)
-      const none = won.reduce<V128>((rest, mask) => v128.andnot(rest, mask), dy)
-      const parts = [none, ...mine.map((mask) => v128.and(dy, mask))].map((part) => f.let(part))
-      const [a, b, c, d] = parts
-      if (a && b && c && d) together(f, lowerOf(f, large, row), [a, b, c, d])
+      // The last that took it keeps it: from the last on, each takes its part of what is left.
+      const left = f.let(v128.load(small))
+      const parts = [...won].reverse().map((mask) => {
+        const part = f.let(v128.and(left, mask))
+        f.set(left, v128.andnot(left, mask))
+        return part
+      })
+      const [d, c, b] = parts
+      if (b && c && d) together(f, lowerOf(f, large, row), [left, b, c, d])
     },
   )
 

@@ -1,4 +1,4 @@
-import { f32, type FunctionBuilder, i32, type Local, type ModuleBuilder, type Value } from '../assembler.js'
+import { f32, type FunctionBuilder, i32, type Local, type ModuleBuilder, select, type Value } from '../assembler.js'
 import { kernelParameters } from '../launch.js'
 import { emitShare } from '../rows.js'
 import { words } from './words.js'
@@ -98,15 +98,15 @@ function eachElement(f: Fn, { start, rows, rowBytes, step }: Window, visit: (at:
 
 /** Finds the first largest element, or the last NaN: its value, and its address where `best` is given. */
 function emitLargest(f: Fn, window: Window, largest: Local<'f32'>, best?: Int): void {
-  const value = f.local('f32')
+  const [value, wins] = [f.local('f32'), f.local('i32')]
   f.set(largest, f32.load(window.start))
   if (best) f.set(best, window.start)
   eachElement(f, window, (at) => {
     f.set(value, f32.load(at))
-    f.if(f32.gt(value, largest).or(f32.ne(value, value)), () => {
-      f.set(largest, value)
-      if (best) f.set(best, at)
-    })
+    f.set(wins, f32.gt(value, largest).or(f32.ne(value, value)))
+    // Chosen, not branched on: which element is the largest cannot be foretold.
+    f.set(largest, select(wins, value, largest))
+    if (best) f.set(best, select(wins, at, best))
   })
 }
 
