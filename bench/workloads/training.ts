@@ -1,6 +1,6 @@
 /** Training steps: forward, loss, backward, Adam and, where the name says so, a teacher that follows. */
 import { compile, crossEntropy, scope, type Tensor, tensor, uniform } from 'dfdt'
-import { clone, linear, relu, sequential } from 'dfdt/nn'
+import { clone, conv2d, flatten2d, linear, maxPool2d, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, update } from 'dfdt/update'
 import type { Workload } from './workload.js'
@@ -60,6 +60,21 @@ function tiny(batch: number, eager: boolean): () => void {
   return running(step, resident(batch, 4, 2), eager)
 }
 
+function conv(batch: number, eager: boolean): () => void {
+  const model = sequential(
+    ...([conv2d(1, 16, 3, { padding: 1 }), relu(), maxPool2d(2)] as const),
+    ...([conv2d(16, 32, 3, { padding: 1 }), relu(), maxPool2d(2)] as const),
+    ...([flatten2d(), linear(1568, 10)] as const),
+  )
+  const optimizer = adam(model, { lr: 1e-3 })
+  const step: Step = (x, y) => {
+    const loss = crossEntropy(model.forward(x.realize([batch, 784]).reshape([batch, 1, 28, 28]).trace()), y)
+    optimizer.step(loss.backward())
+    return loss
+  }
+  return running(step, resident(batch, 784, 10), eager)
+}
+
 const row = (name: string, prepare: (eager: boolean) => () => void): Workload => ({
   name,
   unit: 'steps/s',
@@ -72,5 +87,6 @@ export const trainingWorkloads: readonly Workload[] = [
   row('mlp-32-ema', (eager) => mlp(32, eager, true)),
   row('mlp-256', (eager) => mlp(256, eager, false)),
   row('mlp-256-ema', (eager) => mlp(256, eager, true)),
+  row('conv-32', (eager) => conv(32, eager)),
   row('tiny-32', (eager) => tiny(32, eager)),
 ]

@@ -6,7 +6,7 @@ describe('the workloads', () => {
   it('have exactly the names that results are compared by', () => {
     expect(workloads.map(({ name }) => name)).toEqual([
       ...['ema-1m', 'ema-25m', 'gemm-256', 'gemm-512', 'gemm-1024'],
-      ...['mlp-32', 'mlp-32-ema', 'mlp-256', 'mlp-256-ema', 'tiny-32', 'first-step'],
+      ...['mlp-32', 'mlp-32-ema', 'mlp-256', 'mlp-256-ema', 'conv-32', 'tiny-32', 'first-step'],
     ])
   })
 
@@ -25,7 +25,7 @@ describe('the workloads', () => {
     expect(resnet50.slice(12, 13)).toEqual([[256, 64, 1, 1]])
   })
 
-  it.each(['ema-1m', 'gemm-256', 'mlp-32-ema', 'tiny-32', 'first-step'])('%s runs, compiled and eager', (name) => {
+  it.each(['ema-1m', 'gemm-256', 'mlp-32-ema', 'conv-32', 'tiny-32', 'first-step'])('%s runs, compiled and eager', (name) => {
     const workload = workloads.find((row) => row.name === name)
     for (const eager of [false, true]) {
       const run = workload?.prepare({ eager })

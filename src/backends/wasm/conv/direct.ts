@@ -19,6 +19,22 @@ import { classWords, tapWords, words, workspace } from './words.js'
  * Forward and the gradient of the input: shifted direct convolution. All filters of a tile are computed at places that
  * are neighbours in the planes, so every tap is a row of vectors at a distance from the first; where a tile runs over
  * the end of a row, what lies between the rows is computed and left out.
+ *
+ * The ladder (GFLOP/s of one Zen 3 core, best of many samples on a shared machine; window 3, padding 1):
+ *
+ * | version | idea                                                              | [32,16,14²]→32 | [8,64,56²]→64 | [32,1,28²]→16 |
+ * |---------|-------------------------------------------------------------------|----------------|---------------|---------------|
+ * | v0      | '256': image to columns, product of matrices                      |             55 |            62 |            36 |
+ * | v1      | nine shifted products, channels last                              |             60 |            82 |            11 |
+ * | v2      | shifted direct on padded planes, taps unrolled, 5x16              |             78 |            88 |            41 |
+ * | v3      | taps from a table, 6x16 in blocks of equal size, planes made from |                |               |               |
+ * |         | dense images, overlapping by their zeros; '256': what is used     |             91 |            87 |            57 |
+ * | v4      | the same with 6x8 in 'fma'                                        |             45 |            52 |            34 |
+ * | v5      | the same with 4x8 in 'plain' on Node 20 (columns: 21, 15, 16)     |             34 |            36 |            24 |
+ *
+ * The gradient of the input: 87, 86, 24 ('256'), 48, 51, 14 ('fma'), 33, 36, 16 ('plain'); one channel fills a sixth of
+ * a tile. Window 7, stride 2, [4,3,224²]→64: 96; window 3, stride 2, [8,64,56²]→128: 82; depthwise, which is one sum
+ * after another: 16.
  */
 
 type Int = Local<'i32'>

@@ -10,8 +10,8 @@ import { classWords, words, workspace } from './words.js'
 
 /** Planes of one stretch of images that the gradient of the weight goes through at a time should fit the nearest cache. */
 const nearBytes = 64 * 1024
-/** And all planes of these images the next one. */
-const farBytes = 512 * 1024
+/** And all planes of these images the last: few images at a time cost more in adding up than their planes in reading. */
+const farBytes = 2048 * 1024
 
 const roundUp = (x: number, step: number): number => Math.ceil(x / step) * step
 

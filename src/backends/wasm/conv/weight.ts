@@ -23,6 +23,21 @@ import { tapWords, words, workspace } from './words.js'
  * One order in every mode: images in groups, whose size depends on the sizes of the convolution alone; within a group
  * eight sums take turns along the places of one image after another, then are added in pairs; groups ascending.
  * A thread owns its elements of the weight.
+ *
+ * The ladder (GFLOP/s of one Zen 3 core, best of many samples on a shared machine; window 3, padding 1):
+ *
+ * | version | idea                                                          | [32,16,14²]→32 | [8,64,56²]→64 | [8,512,7²]→512 |
+ * |---------|---------------------------------------------------------------|----------------|---------------|----------------|
+ * | v0      | '256': image to columns, product of matrices                  |             58 |            65 |                |
+ * | v1      | products of shifted planes, 3 filters x 3 taps, images in     |                |               |                |
+ * |         | groups that fit 64 KiB                                        |             56 |            76 |                |
+ * | v2      | taps from a table, planes that overlap by their zeros,        |                |               |                |
+ * |         | all planes of a group in 512 KiB                              |             80 |            90 |             50 |
+ * | v3      | in 2 MiB; '256': what is used                                 |             80 |            90 |             66 |
+ * | v4      | the same in 'fma', each half of the eight sums by itself      |             42 |            48 |                |
+ * | v5      | the same in 'plain' on Node 20                                |             29 |            30 |                |
+ *
+ * Without groups of images v1 makes 13 at 56², with 4 filters, which 15 registers do not hold, 39.
  */
 
 /** Exported name of the kernel. */
