@@ -77,7 +77,9 @@ test('closing returns all memory', async () => {
   const buffer = backend.allocate(64)
   await backend.close()
   expect(backend.memory().used).toBe(0)
-  expect(() => backend.free(buffer)).toThrow(DeviceError)
+  // The garbage collector may find a tensor later.
+  expect(() => backend.free(buffer)).not.toThrow()
+  expect(() => backend.readSync?.(buffer, 0, 4)).toThrow(DeviceError)
 })
 
 test('bytes are copied between buffers, and within one as if read first', () => {
