@@ -139,7 +139,7 @@ function outSizeOf(op: string, shape: Dims, window: readonly [number, number], o
 }
 
 /** Throws `ShapeError` unless the shape is that of images. */
-export function requireImages(op: string, shape: Dims): void {
+function requireImages(op: string, shape: Dims): void {
   if (shape.length >= 3) return
   const message = `${op}: got shape ${showShape(shape)}, needs [..., channels, height, width]; reshape it.`
   throw new ShapeError(message, { op, shapes: [shape] })

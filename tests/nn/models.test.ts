@@ -5,6 +5,7 @@ import {
   batchNorm1d,
   buffer,
   clone,
+  conv2d,
   countParameters,
   dropout,
   embedding,
@@ -13,6 +14,7 @@ import {
   inference,
   layerNorm,
   linear,
+  maxPool2d,
   parameter,
   relu,
   repeated,
@@ -106,6 +108,17 @@ describe.each(devices)('models on $name', ({ make }) => {
       }
     })
 
+    test('conv2d: uniform within 1 / √(channels seen · window), weight and bias, as PyTorch', () => {
+      const layer = conv2d(8, 400, 5, { groups: 2 })
+      for (const values of [layer.weight.dataSync(), layer.bias.dataSync()]) {
+        const largest = values.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+        expect(largest).toBeLessThanOrEqual(0.1)
+        expect(largest).toBeGreaterThan(0.095)
+        const mean = values.reduce((sum, x) => sum + x, 0) / values.length
+        expect(Math.abs(mean)).toBeLessThan(0.012)
+      }
+    })
+
     test('embedding: normal', () => {
       const values = embedding(100, 100).weight.dataSync()
       const mean = values.reduce((sum, x) => sum + x, 0) / values.length
@@ -126,6 +139,11 @@ describe.each(devices)('models on $name', ({ make }) => {
     })
 
     test.each<[run: () => unknown, message: string]>([
+      [() => conv2d(0, 3, 3), 'conv2d: the number of input channels must be a whole number from 1 on, got 0'],
+      [() => conv2d(3, 4, 2.5), 'conv2d: the window must be a whole number from 1 on, got 2.5'],
+      [() => conv2d(3, 4, 3, { stride: 0 }), 'conv2d: stride must be a whole number from 1 on, got 0'],
+      [() => conv2d(3, 4, 3, { groups: 2 }), 'conv2d: 3 -> 4 channels cannot be parted into 2 groups'],
+      [() => maxPool2d(2, { padding: 2 }), 'maxPool2d: padding must be at most half the window of 2, got 2'],
       [() => linear(0, 3), 'linear: sizes must be positive integers, got 0 and 3'],
       [() => linear(2.5, 3), 'linear: sizes must be positive integers, got 2.5 and 3'],
       [() => layerNorm(2, { eps: -1 }), 'layerNorm: eps must be at least 0, got -1'],

@@ -840,25 +840,171 @@ const convolution = (
 const poolCases: (readonly InputSpec[])[] = [[distinct([2, 3, 6, 8])], [distinct([1, 5, 7])], [distinct([2, 1, 9, 10])]]
 
 const conv: Row[] = [
-  convolution(undefined, undefined, [[[2, 3, 5, 6], [4, 3, 3, 3]], [[1, 1, 4, 4], [1, 1, 1, 1]], [[3, 5, 7], [2, 3, 2, 3]], [[2, 2, 3, 3], [3, 2, 3, 3]]]),
-  convolution('padding', { padding: 1 }, [[[2, 3, 5, 6], [4, 3, 3, 3]], [[2, 1, 8, 8], [7, 1, 3, 3]], [[1, 2, 2, 3], [2, 2, 2, 2]]]),
-  convolution('wide padding', { padding: 3 }, [[[1, 2, 4, 5], [3, 2, 3, 3]], [[2, 2, 5, 5], [2, 2, 5, 5]]]),
-  convolution('stride', { stride: 2 }, [[[2, 2, 7, 8], [3, 2, 3, 3]], [[1, 3, 6, 6], [2, 3, 1, 1]], [[1, 2, 7, 6], [2, 2, 2, 2]]]),
-  convolution('stride and padding', { stride: 2, padding: 1 }, [[[2, 2, 8, 8], [3, 2, 3, 3]], [[1, 2, 7, 9], [3, 2, 4, 4]]]),
-  convolution('stride over the window', { stride: 3, padding: 1 }, [[[1, 2, 8, 9], [2, 2, 2, 2]], [[1, 1, 5, 5], [1, 1, 1, 1]]]),
-  convolution('dilation', { dilation: 2, padding: 2 }, [[[2, 2, 6, 7], [3, 2, 3, 3]]]),
-  convolution('dilation and stride', { dilation: 3, stride: 2, padding: 2 }, [[[1, 2, 9, 8], [2, 2, 3, 3]]]),
-  convolution('groups', { groups: 2, padding: 1 }, [[[2, 4, 5, 5], [6, 2, 3, 3]], [[1, 4, 3, 4], [2, 2, 1, 1]]]),
-  convolution('depthwise', { groups: 3, padding: 1 }, [[[2, 3, 5, 6], [3, 1, 3, 3]], [[1, 3, 5, 6], [6, 1, 3, 3]]]),
-  { op: 'conv2d', variant: 'no bias', call: (x, w) => d.conv2d(x, w), torch: 'F.conv2d(a, b)', inputs: [[floats([2, 3, 4, 5]), floats([2, 3, 3, 3])]] },
-  { op: 'conv2d', variant: 'more leading axes', call: (x, w) => (d.conv2d as AnyX)(x, w, undefined, { padding: 1 }), torch: 'F.conv2d(a.flatten(0, 1), b, padding=1).unflatten(0, a.shape[:2])', inputs: [[floats([2, 3, 2, 4, 5]), floats([3, 2, 3, 3])]] },
-  { op: 'maxPool2d', call: (x) => d.maxPool2d(x, 2), torch: 'F.max_pool2d(a, 2)', inputs: [...poolCases, [exactly([1, 4, 8], [1, 2, 2, 1, -0, 0, Number.NaN, 3])]], uncheckable: { cases: [3], reason: 'ties and NaN' } },
-  { op: 'maxPool2d', variant: 'overlapping', call: (x) => d.maxPool2d(x, 3, { stride: 2, padding: 1 }), torch: 'F.max_pool2d(a, 3, 2, 1)', inputs: [...poolCases, [exactly([1, 4, 8], [1, 2, 2, 1, -0, 0, Number.NaN, 3])]], uncheckable: { cases: [3], reason: 'ties and NaN' } },
-  { op: 'maxPool2d', variant: 'stride 1', call: (x) => d.maxPool2d(x, 2, { stride: 1 }), torch: 'F.max_pool2d(a, 2, 1)', inputs: poolCases },
+  convolution(undefined, undefined, [
+    [
+      [2, 3, 5, 6],
+      [4, 3, 3, 3],
+    ],
+    [
+      [1, 1, 4, 4],
+      [1, 1, 1, 1],
+    ],
+    [
+      [3, 5, 7],
+      [2, 3, 2, 3],
+    ],
+    [
+      [2, 2, 3, 3],
+      [3, 2, 3, 3],
+    ],
+  ]),
+  convolution('padding', { padding: 1 }, [
+    [
+      [2, 3, 5, 6],
+      [4, 3, 3, 3],
+    ],
+    [
+      [2, 1, 8, 8],
+      [7, 1, 3, 3],
+    ],
+    [
+      [1, 2, 2, 3],
+      [2, 2, 2, 2],
+    ],
+  ]),
+  convolution('wide padding', { padding: 3 }, [
+    [
+      [1, 2, 4, 5],
+      [3, 2, 3, 3],
+    ],
+    [
+      [2, 2, 5, 5],
+      [2, 2, 5, 5],
+    ],
+  ]),
+  convolution('stride', { stride: 2 }, [
+    [
+      [2, 2, 7, 8],
+      [3, 2, 3, 3],
+    ],
+    [
+      [1, 3, 6, 6],
+      [2, 3, 1, 1],
+    ],
+    [
+      [1, 2, 7, 6],
+      [2, 2, 2, 2],
+    ],
+  ]),
+  convolution('stride and padding', { stride: 2, padding: 1 }, [
+    [
+      [2, 2, 8, 8],
+      [3, 2, 3, 3],
+    ],
+    [
+      [1, 2, 7, 9],
+      [3, 2, 4, 4],
+    ],
+  ]),
+  convolution('stride over the window', { stride: 3, padding: 1 }, [
+    [
+      [1, 2, 8, 9],
+      [2, 2, 2, 2],
+    ],
+    [
+      [1, 1, 5, 5],
+      [1, 1, 1, 1],
+    ],
+  ]),
+  convolution('dilation', { dilation: 2, padding: 2 }, [
+    [
+      [2, 2, 6, 7],
+      [3, 2, 3, 3],
+    ],
+  ]),
+  convolution('dilation and stride', { dilation: 3, stride: 2, padding: 2 }, [
+    [
+      [1, 2, 9, 8],
+      [2, 2, 3, 3],
+    ],
+  ]),
+  convolution('groups', { groups: 2, padding: 1 }, [
+    [
+      [2, 4, 5, 5],
+      [6, 2, 3, 3],
+    ],
+    [
+      [1, 4, 3, 4],
+      [2, 2, 1, 1],
+    ],
+  ]),
+  convolution('depthwise', { groups: 3, padding: 1 }, [
+    [
+      [2, 3, 5, 6],
+      [3, 1, 3, 3],
+    ],
+    [
+      [1, 3, 5, 6],
+      [6, 1, 3, 3],
+    ],
+  ]),
+  {
+    op: 'conv2d',
+    variant: 'no bias',
+    call: (x, w) => d.conv2d(x, w),
+    torch: 'F.conv2d(a, b)',
+    inputs: [[floats([2, 3, 4, 5]), floats([2, 3, 3, 3])]],
+  },
+  {
+    op: 'conv2d',
+    variant: 'more leading axes',
+    call: (x, w) => (d.conv2d as AnyX)(x, w, undefined, { padding: 1 }),
+    torch: 'F.conv2d(a.flatten(0, 1), b, padding=1).unflatten(0, a.shape[:2])',
+    inputs: [[floats([2, 3, 2, 4, 5]), floats([3, 2, 3, 3])]],
+  },
+  {
+    op: 'maxPool2d',
+    call: (x) => d.maxPool2d(x, 2),
+    torch: 'F.max_pool2d(a, 2)',
+    inputs: [...poolCases, [exactly([1, 4, 8], [1, 2, 2, 1, -0, 0, Number.NaN, 3])]],
+    uncheckable: { cases: [3], reason: 'ties and NaN' },
+  },
+  {
+    op: 'maxPool2d',
+    variant: 'overlapping',
+    call: (x) => d.maxPool2d(x, 3, { stride: 2, padding: 1 }),
+    torch: 'F.max_pool2d(a, 3, 2, 1)',
+    inputs: [...poolCases, [exactly([1, 4, 8], [1, 2, 2, 1, -0, 0, Number.NaN, 3])]],
+    uncheckable: { cases: [3], reason: 'ties and NaN' },
+  },
+  {
+    op: 'maxPool2d',
+    variant: 'stride 1',
+    call: (x) => d.maxPool2d(x, 2, { stride: 1 }),
+    torch: 'F.max_pool2d(a, 2, 1)',
+    inputs: poolCases,
+  },
   { op: 'avgPool2d', call: (x) => d.avgPool2d(x, 2), torch: 'F.avg_pool2d(a, 2)', inputs: poolCases },
-  { op: 'avgPool2d', variant: 'overlapping', call: (x) => d.avgPool2d(x, 3, { stride: 2, padding: 1 }), torch: 'F.avg_pool2d(a, 3, 2, 1)', inputs: poolCases },
-  { op: 'avgPool2d', variant: 'without the padding', call: (x) => d.avgPool2d(x, 3, { stride: 2, padding: 1, countIncludePad: false }), torch: 'F.avg_pool2d(a, 3, 2, 1, count_include_pad=False)', inputs: poolCases },
-  { op: 'avgPoolGlobal', call: d.avgPoolGlobal, torch: 'F.adaptive_avg_pool2d(a, 1).flatten(-3)', inputs: [...poolCases, [distinct([2, 1, 1])]] },
+  {
+    op: 'avgPool2d',
+    variant: 'overlapping',
+    call: (x) => d.avgPool2d(x, 3, { stride: 2, padding: 1 }),
+    torch: 'F.avg_pool2d(a, 3, 2, 1)',
+    inputs: poolCases,
+  },
+  {
+    op: 'avgPool2d',
+    variant: 'without the padding',
+    call: (x) => d.avgPool2d(x, 3, { stride: 2, padding: 1, countIncludePad: false }),
+    torch: 'F.avg_pool2d(a, 3, 2, 1, count_include_pad=False)',
+    inputs: poolCases,
+  },
+  {
+    op: 'avgPoolGlobal',
+    call: d.avgPoolGlobal,
+    torch: 'F.adaptive_avg_pool2d(a, 1).flatten(-3)',
+    inputs: [...poolCases, [distinct([2, 1, 1])]],
+  },
   { op: 'maxPoolGlobal', call: d.maxPoolGlobal, torch: 'a.amax((-2, -1))', inputs: poolCases },
   { op: 'flatten2d', call: d.flatten2d, torch: 'a.flatten(-3)', inputs: poolCases },
 ]

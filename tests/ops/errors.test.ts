@@ -109,9 +109,11 @@ const special: Record<string, () => AnyX> = {
   'conv2d of other channels': () => (d.conv2d as AnyX)(d.zeros([2, 4, 8, 8]), d.zeros([4, 3, 3, 3])),
   'conv2d by a weight of rank 3': () => (d.conv2d as AnyX)(d.zeros([2, 3, 8, 8]), d.zeros([3, 3, 3])),
   'conv2d by a window larger than the image': () => (d.conv2d as AnyX)(d.zeros([3, 8, 4]), d.zeros([4, 3, 5, 5])),
-  'conv2d in groups that do not divide': () => (d.conv2d as AnyX)(d.zeros([4, 8, 8]), d.zeros([5, 2, 3, 3]), undefined, { groups: 2 }),
+  'conv2d in groups that do not divide': () =>
+    (d.conv2d as AnyX)(d.zeros([4, 8, 8]), d.zeros([5, 2, 3, 3]), undefined, { groups: 2 }),
   'conv2d with stride 0': () => (d.conv2d as AnyX)(d.zeros([3, 8, 8]), d.zeros([4, 3, 3, 3]), undefined, { stride: 0 }),
-  'conv2d with padding 0.5': () => (d.conv2d as AnyX)(d.zeros([3, 8, 8]), d.zeros([4, 3, 3, 3]), undefined, { padding: 0.5 }),
+  'conv2d with padding 0.5': () =>
+    (d.conv2d as AnyX)(d.zeros([3, 8, 8]), d.zeros([4, 3, 3, 3]), undefined, { padding: 0.5 }),
   'conv2d with another bias': () => (d.conv2d as AnyX)(d.zeros([3, 8, 8]), d.zeros([4, 3, 3, 3]), d.zeros([3])),
   'maxPool2d of rank 2': () => (d.maxPool2d as AnyX)(x(), 2),
   'maxPool2d of a small image': () => (d.maxPool2d as AnyX)(d.zeros([1, 2, 8]), 3),

@@ -135,6 +135,27 @@ it('matrices and indices', () => {
   is([4, 10])(d.oneHot(ids(), 10), true)
 })
 
+it('images', () => {
+  const image = () => d.zeros([2, 3, 9, 8])
+  is([2, 4, 7, 4])(d.conv2d(image(), d.zeros([4, 3, 3, 5])), true)
+  is(
+    [2, 4, 5, 4],
+    'f32',
+    'taped',
+  )(d.conv2d(image().trace(), d.zeros([4, 3, 3, 3]), d.zeros([4]), { stride: 2, padding: 1 }), true)
+  is(
+    [2, 6, 5, 4],
+    'f32',
+    'taped',
+  )(d.conv2d(image(), d.zeros([6, 1, 3, 3]).trace(), undefined, { groups: 3, dilation: 2 }), true)
+  is([3, 4, 4])(d.maxPool2d(d.zeros([3, 9, 8]), 2), true)
+  is([2, 3, 5, 4], 'f32', 'taped')(d.maxPool2d(image().trace(), 3, { stride: 2, padding: 1 }), true)
+  is([2, 3, 8, 7])(d.avgPool2d(image(), 2, { stride: 1 }), true)
+  is([2, 3])(d.avgPoolGlobal(image()), true)
+  is([2, 3], 'f32', 'taped')(d.maxPoolGlobal(image().trace()), true)
+  is([2, 216])(d.flatten2d(image()), true)
+})
+
 it('losses', () => {
   const logits = () => d.zeros([4, 10]).trace()
   is([], 'f32', 'taped')(d.crossEntropy(logits(), ids()), true)
@@ -188,6 +209,12 @@ it('mistakes do not compile', () => {
     () => d.layerNorm(x(), d.ones([2]), d.zeros([2])),
     // @ts-expect-error channels differ
     () => d.batchNormTraining(x(), d.ones([2]), d.zeros([2])),
+    // @ts-expect-error channels differ
+    () => d.conv2d(d.zeros([2, 8, 8]), d.zeros([4, 3, 3, 3])),
+    // @ts-expect-error the window is larger than the image
+    () => d.maxPool2d(d.zeros([1, 2, 8]), 3),
+    // @ts-expect-error no images
+    () => d.flatten2d(x()),
     // @ts-expect-error one class for each row
     () => d.crossEntropy(x(), ids()),
     // @ts-expect-error the source has another shape
