@@ -139,12 +139,37 @@ const large: readonly Convolution[] = [
   { batch: 40, channels: [3, 4], size: [4, 4], kernel: three, padding: one },
 ]
 
+/** Any geometry that fits. */
+function randomConvolution(random: Random): Convolution {
+  const pair = (low: number, high: number): Pair => [random.whole(low, high), random.whole(low, high)]
+  const groups = random.pick([1, 1, 1, 2, 3])
+  const kernel = pair(1, random.pick([1, 3, 5]))
+  const dilation = pair(1, random.pick([1, 1, 3]))
+  const padding = pair(0, random.pick([0, 2, 4]))
+  const least = (axis: 0 | 1) => Math.max(1, dilation[axis] * (kernel[axis] - 1) + 1 - 2 * padding[axis])
+  return {
+    batch: random.whole(1, 4),
+    channels: [groups * random.whole(1, 5), groups * random.whole(1, 9)],
+    groups,
+    size: [least(0) + random.whole(0, 9), least(1) + random.whole(0, 19)],
+    kernel,
+    stride: pair(1, random.pick([1, 2, 4])),
+    padding,
+    dilation,
+    offset: random.pick([0, 0, 1]),
+  }
+}
+
 /** Convolutions in all passes: sizes, strides, padding, dilation, groups, offsets, and reals worth several threads. */
 export function conv2dCases(random: Random): ConformanceCase[] {
   return passes.flatMap((pass) => [
     ...[...convolutions, ...large].map((convolution) => conv2dCase(pass, random, convolution)),
     ...large.map((convolution) => conv2dCase(pass, random, { ...convolution, style: 'plain' })),
     conv2dCase(pass, random, { channels: [2, 3], size: [4, 5], kernel: three, padding: one, dtype: 'f64' }),
+    ...Array.from({ length: 30 }, (_, i) => {
+      const any = conv2dCase(pass, random, randomConvolution(random))
+      return { ...any, name: `${any.name}, any ${i}` }
+    }),
     ...(pass === 'weightGradient' ? [] : [spoiled(pass, random)]),
   ])
 }

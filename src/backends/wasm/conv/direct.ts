@@ -162,7 +162,8 @@ function addTiles(module: ModuleBuilder, tile: ConvTile): FunctionRef<typeof til
   const [params, one, planes, output, group, from, to, work] = f.params
   const word = wordOf(f, params)
   const [filters, outputPlane, step, pitch] = [word('filters'), word('outputPlane'), word('channelStep'), word('pitch')]
-  const [outputRow, outputColumn, rowByRow] = [word('outputRow'), word('outputColumn'), word('rowByRow')]
+  const [outputRow, outputColumn] = [word('outputRow'), word('outputColumn')]
+  const [rowByRow, spills] = [word('rowByRow'), word('spills')]
   const inClass = (name: keyof typeof classWords) => f.let(i32.load(one, classWords[name] * 4))
   const [rows, columns, start, taps] = [inClass('rows'), inClass('columns'), inClass('start'), inClass('taps')]
   const tapTable = f.let(params.add(inClass('tapsAt').shl(2)))
@@ -189,9 +190,9 @@ function addTiles(module: ModuleBuilder, tile: ConvTile): FunctionRef<typeof til
   const direct = f.local('i32')
   const pitchElements = f.let(pitch.shrU(2))
   f.while(y.lt(rows), () => {
-    // Whole tiles go where they belong. In rows of their own they may run over the end of the row: what follows in the
-    // plane is computed later, and the end of the plane is kept.
-    f.set(direct, columns.sub(x).ge(width).or(rowByRow))
+    // Whole tiles go where they belong. Others may run over the end of their row where what follows in the plane is
+    // computed later; what follows the plane is kept.
+    f.set(direct, columns.sub(x).ge(width).or(spills))
     f.set(direct, direct.and(outputColumn.eq(4)).and(place.add(width * 4).le(outputPlane)))
     f.set(block, table)
     f.doWhile(() => {

@@ -108,6 +108,7 @@ function prepareDirect(kernel: Conv2dKernel, mode: Mode, entry: (name: string) =
     packed += one.taps.length * channels * outChannelsOf(kernel) * 4
     return [one.rows, one.columns, one.start * 4, one.taps.length, tapsAt, at]
   })
+  const rowByRow = takesRows(geometry, tile, channels)
   const planes = geometry.dense ? 0 : channels * geometry.channelStep + widthOf(tile) + 16
   const packedBytes = roundUp(packed, 64)
   const workBytes = roundUp(workspace.planes + planes * 4, 64) + 64
@@ -118,7 +119,9 @@ function prepareDirect(kernel: Conv2dKernel, mode: Mode, entry: (name: string) =
     outputRow: geometry.outputRow * 4,
     outputColumn: geometry.outputColumn * 4,
     planesBytes: planes * 4,
-    rowByRow: Number(takesRows(geometry, tile, channels)),
+    rowByRow: Number(rowByRow),
+    // Rows of several classes take turns in the output.
+    spills: Number(rowByRow && geometry.classes.length === 1),
     blocks,
     blocksAt: block.table(starts),
     classes: classes.length / classWords.count,

@@ -56,7 +56,9 @@ export const words = {
   gradientsAt: 37,
   /** 0: planes are read where they are. */
   copied: 38,
-  first: 39,
+  /** 1: a tile may run over the end of its row of the output, because the next row is computed after it. */
+  spills: 39,
+  first: 40,
 } as const
 
 /** A stretch of a plane: where it goes in the plane, where it comes from in the dense one, rows and columns. */
