@@ -85,6 +85,22 @@ const poolings: readonly Pooling[] = [
   { planes: 60, size: [27, 29], kernel: three, stride: two, padding: [1, 1] },
 ]
 
+/** Any geometry that fits. */
+function randomPooling(random: Random): Pooling {
+  const pair = (low: number, high: number): Pair => [random.whole(low, high), random.whole(low, high)]
+  const kernel = pair(1, random.pick([2, 3, 6]))
+  const padding: Pair = [random.whole(0, Math.floor(kernel[0] / 2)), random.whole(0, Math.floor(kernel[1] / 2))]
+  return {
+    planes: random.whole(1, 5),
+    size: [kernel[0] + random.whole(0, 9), kernel[1] + random.whole(0, 19)],
+    kernel,
+    stride: random.chance(0.5) ? kernel : pair(1, 4),
+    padding,
+    countPadding: random.chance(0.5),
+    offset: random.pick([0, 0, 1]),
+  }
+}
+
 /** Poolings of both kinds in both directions: sizes, overlapping windows, padding, ties, NaN, offsets. */
 export function pool2dCases(random: Random): ConformanceCase[] {
   return kinds.flatMap((kind) => {
@@ -92,6 +108,10 @@ export function pool2dCases(random: Random): ConformanceCase[] {
     return [
       ...poolings.map(make),
       ...poolings.slice(-6).map((pooling) => make({ ...pooling, style: 'plain' })),
+      ...Array.from({ length: 30 }, (_, i) => {
+        const any = make(randomPooling(random))
+        return { ...any, name: `${any.name}, any ${i}` }
+      }),
       make({ size: [6, 7], kernel: three, stride: two, padding: [1, 1], dtype: 'f64' }),
       ...(kind.combine === 'average' ? poolings.slice(14, 24).map((p) => make({ ...p, countPadding: false })) : []),
       ...(kind.combine === 'max'
