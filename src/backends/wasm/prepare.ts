@@ -1,14 +1,14 @@
 import type { Expr } from '../../kernels/expr.js'
 import { conv2dSizes, type Kernel, type MatmulKernel, type Operand, pool2dSizes } from '../../kernels/kernel.js'
-import { asMatmul, prepareConv } from './conv/index.js'
+import { addConvKernels, asMatmul, prepareConv } from './conv/index.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
-import { prepareIndexKernel } from './index-kernels.js'
+import { defineIndexKernels, prepareIndexKernel } from './index-kernels.js'
 import { kernelEntry } from './kernel-module.js'
 import type { Prepared } from './launch.js'
 import { prepareMap } from './map.js'
-import { matmulEntry, planMatmul } from './matmul/index.js'
-import { preparePool2d } from './pool/index.js'
+import { addMatmulKernels, matmulEntry, planMatmul } from './matmul/index.js'
+import { addPoolKernels, preparePool2d } from './pool/index.js'
 import { prepareReduce } from './reduce.js'
 
 /** Turns a descriptor into launches. Throws what is wrong with it before anything runs. */
@@ -27,13 +27,13 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
       // The weight is the product's left operand.
       return product
         ? prepareMatmul(product, target, [1, 0, 2])
-        : prepareConv(kernel, target.mode, (name) => kernelEntry(target, name))
+        : prepareConv(kernel, target.mode, (name) => kernelEntry(target, addConvKernels, name))
     }
     case 'pool2d':
-      return preparePool2d(kernel, (name) => kernelEntry(target, name))
+      return preparePool2d(kernel, (name) => kernelEntry(target, addPoolKernels, name))
     case 'gather':
     case 'scatterAdd':
-      return prepareIndexKernel(kernel, (name) => kernelEntry(target, name))
+      return prepareIndexKernel(kernel, (name) => kernelEntry(target, defineIndexKernels, name))
   }
 }
 
@@ -41,7 +41,13 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
 function prepareMatmul(kernel: MatmulKernel, target: Target, order: readonly number[] = [0, 1, 2]): Prepared {
   const { block, pointers: own, nanoseconds, workBytes } = planMatmul(kernel, target.mode)
   const pointers = own.map((pointer) => ({ ...pointer, operand: order[pointer.operand] ?? pointer.operand }))
-  const launch = { entry: kernelEntry(target, matmulEntry), block, pointers, scalars: [], nanoseconds }
+  const launch = {
+    entry: kernelEntry(target, addMatmulKernels, matmulEntry),
+    block,
+    pointers,
+    scalars: [],
+    nanoseconds,
+  }
   const nothing = kernel.m === 0 || kernel.n === 0 || kernel.batch.includes(0)
   return { launches: nothing ? [] : [launch], scratchBytes: (threads) => threads * workBytes }
 }
