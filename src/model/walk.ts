@@ -54,6 +54,26 @@ export function tensorsOf(model: object): ModelTensor[] {
   return found
 }
 
+/**
+ * Whether a model still has exactly these tensors, in the order of `tensorsOf`, all alive: a walk that makes nothing,
+ * so that what was worked out for a model can be used again.
+ */
+export function hasTensors(model: object, tensors: readonly TensorRecord[]): boolean {
+  let next = 0
+  const visit = (node: object): boolean => {
+    if (node instanceof TensorRecord) return !node.role || (node === tensors[next++] && !node.disposed)
+    const list = CHILDREN in node ? node[CHILDREN] : node
+    if (!isObject(list)) return true
+    for (const key of Object.keys(list)) {
+      const part: unknown = Reflect.get(list, key)
+      if (!isObject(part) || !(part instanceof TensorRecord || Array.isArray(part) || isModule(part))) continue
+      if (next > tensors.length || !visit(part)) return false
+    }
+    return true
+  }
+  return visit(model) && next === tensors.length
+}
+
 /** Each tensor once, tied ones under their first path. */
 export const untied = (tensors: readonly ModelTensor[]): ModelTensor[] => tensors.filter((t) => t.tiedTo === undefined)
 

@@ -1,6 +1,7 @@
 import { input } from '../kernels/expr.js'
-import { foreachTensors, type Stretch } from '../model/foreach.js'
+import { type Pass, prepareForeach, runPass, type Stretch } from '../model/foreach.js'
 import { type TensorPair, zipModels } from '../model/compare.js'
+import { hasTensors, tensorsOf } from '../model/walk.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import type { DType } from '../shapes/dtype.js'
 import { DTypeError } from '../shapes/errors.js'
@@ -39,10 +40,12 @@ export function update<A extends object, B extends object>(
   rule: UpdateRule,
   options: UpdateOptions = {},
 ): void {
-  const pairs = zipModels('update', models.target, models.source as object)
-  const device = pairs[0]?.target.tensor.device
+  const passes = passesFor(models.target, models.source as object, rule)
+  const device = passes[0]?.pass.device
   if (!device) return
-  const run = () => apply(pairs, rule)
+  const run = () => {
+    for (const { pass, blends } of passes) runPass(pass, blends ? rule.scalars : [])
+  }
   const { if: flag, when } = options
   const decided = flag === undefined ? run : () => onFlag(recordOf(flag), run)
   if (when) device.when(when, decided)
@@ -57,7 +60,38 @@ function onFlag(flag: TensorRecord, run: () => void): void {
   flag.device.whenTrue(flag.storage, flag.offset, run)
 }
 
-function apply(pairs: readonly TensorPair[], rule: UpdateRule): void {
+/** One pass of an update; only blends read the rule's scalars. */
+interface UpdatePass {
+  readonly pass: Pass
+  readonly blends: boolean
+}
+
+/** Passes of an update with the tensors they were made for. */
+interface Prepared {
+  readonly targets: readonly TensorRecord[]
+  readonly sources: readonly TensorRecord[]
+  readonly passes: readonly UpdatePass[]
+}
+
+/** By target, source and rule: checking and matching two large models takes longer than blending small ones. */
+const prepared = new WeakMap<object, WeakMap<object, Map<string, Prepared>>>()
+
+function passesFor(target: object, source: object, rule: UpdateRule): readonly UpdatePass[] {
+  const ofTarget = prepared.get(target) ?? new WeakMap<object, Map<string, Prepared>>()
+  prepared.set(target, ofTarget)
+  const ofPair = ofTarget.get(source) ?? new Map<string, Prepared>()
+  ofTarget.set(source, ofPair)
+  const key = `${rule.action} ${rule.buffers} ${rule.action === 'blend' ? blendExpr(rule, 'f32').id : ''}`
+  const known = ofPair.get(key)
+  if (known && hasTensors(target, known.targets) && hasTensors(source, known.sources)) return known.passes
+  const pairs = zipModels('update', target, source)
+  const all = (model: object) => tensorsOf(model).map(({ tensor }) => tensor)
+  const made = { targets: all(target), sources: all(source), passes: passesOf(pairs, rule) }
+  ofPair.set(key, made)
+  return made.passes
+}
+
+function passesOf(pairs: readonly TensorPair[], rule: UpdateRule): UpdatePass[] {
   const groups = new Map<string, { dtype: DType; action: Action; stretches: Stretch[] }>()
   for (const pair of pairs) {
     const action = actionFor(pair, rule)
@@ -68,16 +102,16 @@ function apply(pairs: readonly TensorPair[], rule: UpdateRule): void {
     groups.set(key, group)
     group.stretches.push({ reads: [target, pair.source.tensor], writes: [target] })
   }
-  for (const { dtype, action, stretches } of groups.values()) {
-    const copying = action === 'copy' || (dtype !== 'f32' && dtype !== 'f64')
-    if (!copying) foreachTensors([blendExpr(rule, dtype)], stretches, rule.scalars)
-    else
-      foreachTensors(
-        [input(0, dtype)],
-        stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })),
-        [],
-      )
-  }
+  return [...groups.values()].flatMap(({ dtype, action, stretches }) => {
+    const blends = action === 'blend' && (dtype === 'f32' || dtype === 'f64')
+    const pass = blends
+      ? prepareForeach([blendExpr(rule, dtype)], stretches)
+      : prepareForeach(
+          [input(0, dtype)],
+          stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })),
+        )
+    return pass ? [{ pass, blends }] : []
+  })
 }
 
 /** Parameters follow the rule, buffers its policy; integers are copied where floats blend. */

@@ -3,7 +3,7 @@ import { clone, linear, parameter } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
 import { copy, ema, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { DTypeError } from '../../src/tensor/errors.js'
+import { DisposedError, DTypeError } from '../../src/tensor/errors.js'
 import { devices } from '../devices.js'
 
 const steps = 6
@@ -48,7 +48,7 @@ describe.each(devices)('conditional updates on $name', ({ make }) => {
     expect([eager.calls, compiled.calls]).toEqual([steps, 1])
   })
 
-  test("a value of this very step decides, inside the program: bits as when it is called plainly", () => {
+  test('a value of this very step decides, inside the program: bits as when it is called plainly', () => {
     const always = () => true
     const { losses } = trained(false, always, Number.POSITIVE_INFINITY)
     const highest = ((losses[2] ?? 0) + (losses[3] ?? 0)) / 2
@@ -77,4 +77,27 @@ describe.each(devices)('conditional updates on $name', ({ make }) => {
     // @ts-expect-error a float is no condition
     expect(() => update({ target, source }, copy(), { if: tensor(1) })).toThrow(DTypeError)
   })
+
+  test('what was prepared for two models is made anew when one of them changes', () => {
+    const source: { w: ReturnType<typeof weight>; extra?: ReturnType<typeof weight> } = { w: weight(1) }
+    const target: typeof source = { w: weight(0) }
+    const rule = ema({ decay: 0.5 })
+    update({ target, source }, rule)
+    source.w = weight(10)
+    update({ target, source }, rule)
+    expect(target.w.arraySync()).toEqual([5.25, 5.25])
+    target.w = weight(0)
+    update({ target, source }, ema({ tau: 0.25 }))
+    expect(target.w.arraySync()).toEqual([2.5, 2.5])
+    source.extra = weight(3)
+    expect(() => update({ target, source }, rule)).toThrow(/source has extra parameter "extra"/)
+    target.extra = weight(1)
+    update({ target, source }, rule)
+    expect(target.extra.arraySync()).toEqual([2, 2])
+    target.w.dispose()
+    expect(() => update({ target, source }, rule)).toThrow(DisposedError)
+    expect(target.extra.arraySync()).toEqual([2, 2])
+  })
 })
+
+const weight = (value: number) => parameter(tensor([value, value]))
