@@ -1,7 +1,8 @@
 /**
  * One cell of the matrix: a small training, plain and compiled, on the built library in one mode and number of threads.
- * Prints the losses, the weights of student and teacher as text, and whether plain and compiled agree bit for bit.
+ * Fails when plain and compiled differ in a bit, and prints a digest of the losses and the weights of student and teacher.
  */
+import { createHash } from 'node:crypto'
 import { crossEntropy, manualSeed, normal, setDefaultDevice, tensor, wasmDevice, compile } from '../dist/entry/index.js'
 import { clone, dropout, layerNorm, linear, relu, sequential } from '../dist/entry/nn.js'
 import { adam } from '../dist/entry/optim.js'
@@ -50,5 +51,4 @@ const [plain, compiled] = [train(false), train(true)]
 if (plain !== compiled) throw new Error('compiled training differs from plain training')
 const { losses } = JSON.parse(plain)
 if (!(losses.at(-1) < losses[0] / 2)) throw new Error(`the loss went from ${losses[0]} to ${losses.at(-1)}`)
-console.log(plain)
-process.exit(0)
+console.log(createHash('sha256').update(plain).digest('hex').slice(0, 12))

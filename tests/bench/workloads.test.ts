@@ -25,15 +25,18 @@ describe('the workloads', () => {
     expect(resnet50.slice(12, 13)).toEqual([[256, 64, 1, 1]])
   })
 
-  it.each(['ema-1m', 'gemm-256', 'mlp-32-ema', 'conv-32', 'tiny-32', 'first-step'])('%s runs, compiled and eager', (name) => {
-    const workload = workloads.find((row) => row.name === name)
-    for (const eager of [false, true]) {
-      const run = workload?.prepare({ eager })
-      expect(() => {
-        run?.()
-        if (!workload?.fresh) run?.()
-      }).not.toThrow()
-    }
-    expect(workload).toBeDefined()
-  })
+  it.each(['ema-1m', 'gemm-256', 'mlp-32-ema', 'conv-32', 'tiny-32', 'first-step'])(
+    '%s runs, compiled and eager',
+    (name) => {
+      const workload = workloads.find((row) => row.name === name)
+      for (const eager of [false, true]) {
+        const run = workload?.prepare({ eager })
+        expect(() => {
+          run?.()
+          if (!workload?.fresh) run?.()
+        }).not.toThrow()
+      }
+      expect(workload).toBeDefined()
+    },
+  )
 })
