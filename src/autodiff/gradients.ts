@@ -77,6 +77,16 @@ export class GradientMap {
     return [...this.#leaves.values(), ...(this.#rest?.held() ?? [])]
   }
 
+  toString(): string {
+    if (this.#consumed) return `Gradients (gone: ${this.#consumed})`
+    const shapes = [...this.#leaves.values()].map(({ shape }) => `[${shape.join(', ')}]`)
+    return `Gradients of ${shapes.length} tensors: ${shapes.join(' ')}`
+  }
+  /** What Node prints for console.log(gradients). */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+
   dispose(fate = 'dispose() was called'): void {
     this.#consumed ??= fate
     for (const gradient of this.#leaves.values()) gradient.dispose(fate)

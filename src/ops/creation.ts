@@ -1,6 +1,6 @@
 import { checkShape, type Dims, showShape } from '../shapes/dim.js'
 import type { DType, FloatDType } from '../shapes/dtype.js'
-import { OptionError, ShapeError } from '../shapes/errors.js'
+import { DTypeError, OptionError, ShapeError } from '../shapes/errors.js'
 import { flattenNested, type Nested, nestedDType, nestedShape } from '../shapes/nested.js'
 import { sizeOf } from '../shapes/strides.js'
 import { type Expr, scalar } from '../kernels/expr.js'
@@ -276,6 +276,10 @@ function random(
   { dtype = 'f32', device = defaultDevice() }: CreateOptions<FloatDType>,
 ): TensorRecord {
   checkShape(op, shape)
+  if (!(dtype in exprs)) {
+    const message = `${op}: random numbers are f32 or f64, got dtype ${String(dtype)}; make f32 and convert with .to().`
+    throw new DTypeError(message, { op })
+  }
   return mapInto(
     emptyTensor(device, dtype, shape),
     exprs[dtype],

@@ -1,6 +1,6 @@
 import { type Shape, sameShape, showShape } from '../shapes/dim.js'
 import type { DType, FloatDType } from '../shapes/dtype.js'
-import { DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
+import { DeviceError, DTypeError, OptionError, ShapeError } from '../shapes/errors.js'
 import { type Expr, input, nodes, scalar, substitute } from '../kernels/expr.js'
 import type { MapKernel } from '../kernels/kernel.js'
 import type { Scalars } from '../tensor/recorder.js'
@@ -71,8 +71,15 @@ interface Lowered {
  */
 // biome-ignore lint/suspicious/noExplicitAny: the caller states the op's type; the run time checks what it says
 export function defineOp<F extends (...args: any[]) => any = Unary>(definition: OpDefinition): F {
+  const { name, forward, vjp } = definition
+  if (typeof forward !== 'function' || !Array.isArray(vjp)) {
+    const form = 'forward: (x) => …, vjp: [(dy, [x], y) => …]'
+    throw new OptionError(`defineOp ${name}: give a function and a list with one gradient an argument: { ${form} }.`)
+  }
   const lowered = new Map<string, Lowered>()
   const op = (...args: readonly unknown[]): unknown => {
+    if (args.length < forward.length)
+      throw new OptionError(`${name}: needs ${forward.length} arguments, got ${args.length}.`, { op: name })
     const values = args.map((arg) => (typeof arg === 'number' ? arg : recordOf(arg)))
     return typed<Value>(applyElementwise(definition, values, lowered))
   }
@@ -156,11 +163,11 @@ const noTensor = (op: string) => new ShapeError(`${op}: needs at least one tenso
 
 /** An integer tensor would round a fraction silently. */
 function requireFitting(op: string, value: number, dtype: DType): void {
-  const fits =
-    isFloat(dtype) ||
-    (dtype === 'bool' ? value === 0 || value === 1 : Number.isInteger(value) || Math.abs(value) === Infinity)
-  if (!fits)
-    throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with .to('f32').`, { op })
+  if (isFloat(dtype) || Math.abs(value) === Number.POSITIVE_INFINITY) return
+  const [least, most] = dtype === 'bool' ? [0, 1] : dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1]
+  if (Number.isInteger(value) && value >= least && value <= most) return
+  const remedy = value < 0 && dtype === 'u32' ? ".to('i32')" : ".to('f32')"
+  throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with ${remedy}.`, { op })
 }
 
 function requirePair(op: string, a: TensorRecord, b: TensorRecord): void {

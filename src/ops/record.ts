@@ -23,6 +23,10 @@ export function record(
   vjps: readonly (ValueVjp | undefined)[],
 ): TensorRecord {
   if (!isRecording()) return output
+  for (const input of inputs) {
+    const parameter = input.source ?? input
+    if (parameter.role === 'parameter') parameter.device.recorder?.parameter(parameter)
+  }
   const taped = inputs.some((input) => input.recording)
   if (!taped && !fromParameters(inputs)) return output
   let tape: Tape | undefined

@@ -50,9 +50,10 @@ export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
   readonly lr: number
   /**
    * Updates every trainable parameter in place and releases the gradients.
+   * `{ retain: true }` keeps them, for another optimizer on other parameters of the same loss.
    * Throws: `GradientError` naming each parameter without a gradient, before anything is written.
    */
-  step(gradients: Gradients): void
+  step(gradients: Gradients, options?: { readonly retain?: boolean }): void
 }
 
 /**
@@ -103,7 +104,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     return typeof lr === 'function' ? lr(this.steps + 1) : lr
   }
 
-  step(gradients: Gradients): void {
+  step(gradients: Gradients, { retain = false }: { readonly retain?: boolean } = {}): void {
     this.#validate(this.options)
     this.#requireSameState()
     const map = gradientMapOf(gradients)
@@ -147,7 +148,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       () => this.steps++,
       () => this.steps--,
     )
-    map.dispose(`${this.name}.step() has used them`)
+    if (!retain) map.dispose(`${this.name}.step() has used them; pass { retain: true } to all steps but the last`)
   }
 
   #requireSameState(): void {

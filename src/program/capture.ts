@@ -31,6 +31,7 @@ class Recording implements Recorder {
   readonly nodes: Node[] = []
   readonly effects: Effect[] = []
   readonly constants: Storage[] = []
+  readonly frozen = new Map<TensorRecord, boolean>()
 
   #guards: readonly Guard[] = []
   #after: readonly Storage[] = []
@@ -66,6 +67,10 @@ class Recording implements Recorder {
     }
   }
 
+  parameter(record: TensorRecord): void {
+    this.frozen.set(record, record.frozen)
+  }
+
   keep(storage: Storage): void {
     this.constants.push(storage.retain())
   }
@@ -78,6 +83,8 @@ export interface Captured {
   readonly effects: readonly Effect[]
   /** Contents that the function made from host numbers; the program owns one reference to each. */
   readonly constants: readonly Storage[]
+  /** Parameters that took part, and whether each was frozen. */
+  readonly frozen: ReadonlyMap<TensorRecord, boolean>
   /** What the arguments were captured as. */
   readonly inputs: readonly Storage[]
   /** What the function returned, with its tensors in the order of `outputs`. */
@@ -133,6 +140,6 @@ export function capture(device: Device, fn: (standIn: (like: Like) => TensorReco
     for (const storage of recording.constants) storage.release()
     throw error
   }
-  const { nodes, effects, constants } = recording
-  return { nodes, effects, constants, inputs, result, outputs }
+  const { nodes, effects, constants, frozen } = recording
+  return { nodes, effects, constants, frozen, inputs, result, outputs }
 }

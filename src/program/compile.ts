@@ -124,7 +124,11 @@ function compiled(
   let last: Program | undefined
   const programFor = (device: Device, args: readonly unknown[]): Program => {
     const key = `${identityOf(device)} ${specs ? 'stated' : signatureOf(args)}`
-    const known = programs.get(key)
+    let known = programs.get(key)
+    if (known?.stale) {
+      known.release()
+      known = undefined
+    }
     const program = known ?? new Program(device, (standIn) => fn(...(specs?.map(standIn) ?? standIns(args, standIn))))
     // The least recently used is the first of the map.
     programs.delete(key)

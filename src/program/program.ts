@@ -46,6 +46,7 @@ export class Program {
   readonly #retained: readonly Storage[]
   readonly #written: readonly Storage[]
   readonly #text: (times?: readonly number[]) => string
+  readonly #frozen: ReadonlyMap<TensorRecord, boolean>
   #released = false
 
   /**
@@ -57,6 +58,7 @@ export class Program {
     const captured = capture(device, fn)
     this.#device = device
     this.#effects = captured.effects
+    this.#frozen = captured.frozen
     this.#result = captured.result
     this.#outputs = captured.outputs
     const results = new Set(captured.outputs.map(({ storage }) => storage))
@@ -137,6 +139,12 @@ export class Program {
     const records = this.#outputs.map((output, i) => this.#handOver(output, made[i]))
     let next = 0
     return mapTensors(this.#result, () => records[next++])
+  }
+
+  /** Whether `freeze` or `unfreeze` has changed what the program would have to be. */
+  get stale(): boolean {
+    for (const [parameter, frozen] of this.#frozen) if (parameter.frozen !== frozen) return true
+    return false
   }
 
   /** The lines of `explain()` with the time that each kernel took in one run; results are dropped. */

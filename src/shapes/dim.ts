@@ -65,6 +65,8 @@ export function showShape(shape: Dims): string {
  * @throws ShapeError naming the size that is not one
  */
 export function checkShape(op: string, shape: Dims): void {
+  if (!Array.isArray(shape))
+    throw new ShapeError(`${op}: a shape is a list of sizes, got ${String(shape)}; write [${String(shape)}].`, { op })
   if (shape.length > MAX_RANK) {
     throw new ShapeError(
       `${op}: shape ${showShape(shape)} has rank ${shape.length}, the largest rank is ${MAX_RANK}; ` +

@@ -181,6 +181,10 @@ export class Device {
   }
 
   requireDType(op: string, dtype: DType): void {
+    if (!(dtype in bytesPerElement)) {
+      const known = Object.keys(bytesPerElement).join(', ')
+      throw new DTypeError(`${op}: there is no dtype "${String(dtype)}"; use one of ${known}.`, { op })
+    }
     if (this.backend.supports(dtype)) return
     const message = `${op}: the ${this.name} device has no ${dtype}; use f32, or create the tensors on referenceDevice() of dfdt/testing.`
     throw new DTypeError(message, { op })

@@ -1,4 +1,5 @@
 import type { Kernel } from '../kernels/kernel.js'
+import type { TensorRecord } from './record.js'
 import type { Storage } from './storage.js'
 
 /** Numbers for the `scalar` slots of a kernel that the host works out anew before every run, in f64. */
@@ -26,6 +27,8 @@ export interface Recorder {
   guarded(guard: Guard, body: () => void): void
   /** What `body` runs, runs once `storage` has been written, not as early as it could. */
   after<R>(storage: Storage, body: () => R): R
+  /** A parameter took part, frozen or not: a program holds for that state only. */
+  parameter(record: TensorRecord): void
   /** A storage whose contents are part of the program. */
   keep(storage: Storage): void
 }

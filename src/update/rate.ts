@@ -14,6 +14,13 @@ export interface Weights {
  * Throws: `OptionError` when none or several are given, or one is out of range.
  */
 export function weightsOf(op: string, rate: Rate): Weights {
+  if (typeof rate !== 'object' || rate === null) {
+    const got =
+      typeof rate === 'number'
+        ? `the number ${String(rate)}; write { decay: ${String(rate)} } or { tau: ${String(rate)} }`
+        : String(rate)
+    throw new OptionError(`${op}: give exactly one of { decay }, { tau } or { halfLife }; got ${got}.`, { op })
+  }
   const given = (['decay', 'tau', 'halfLife'] as const).filter((name) => rate[name] !== undefined)
   const [name] = given
   if (name === undefined || given.length > 1) {

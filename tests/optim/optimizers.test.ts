@@ -22,6 +22,24 @@ describe.each(devices)('on $name', ({ make }) => {
       return [...layer.weight.dataSync(), ...layer.bias.dataSync()]
     })
 
+  test('two optimizers share the gradients of one backward, when the first keeps them', () => {
+    const model = network()
+    const before = valuesOf(model)
+    const [body, head] = [sgd(model.layers[0]), adam(model.layers[2])]
+    const gradients = lossOf(model).backward()
+    body.step(gradients, { retain: true })
+    head.step(gradients)
+    expect(valuesOf(model).filter((value, i) => value !== before[i]).length).toBeGreaterThan(3)
+    expect(() => body.step(gradients)).toThrow(/adam\.step\(\) has used them; pass \{ retain: true \}/)
+  })
+
+  test('console.log of gradients says what they are of', () => {
+    const gradients = lossOf(network()).backward()
+    expect(String(gradients)).toBe('Gradients of 4 tensors: [1, 3] [1] [3, 2] [3]')
+    gradients.dispose()
+    expect(String(gradients)).toBe('Gradients (gone: dispose() was called)')
+  })
+
   describe.each(names)('%s', (name) => {
     const make = (model: object, options: object = {}) => optimizers[name](model, options)
     const { stateful, wrong } = rows[name]

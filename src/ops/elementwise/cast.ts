@@ -1,5 +1,6 @@
 import type { Shape } from '../../shapes/dim.js'
 import type { DType, FloatDType } from '../../shapes/dtype.js'
+import { recordOf } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { defineOp, type Unary } from '../define.js'
 
@@ -27,5 +28,6 @@ export function cast<S extends Shape, D extends DType, D2 extends DType, T exten
 ): Tensor<S, D2, [D2] extends [FloatDType] ? T : never> {
   type Result = Tensor<S, D2, [D2] extends [FloatDType] ? T : never>
   // The dtype of the result is the argument, which the compiler cannot connect with the table above.
+  recordOf(x).device.requireDType('to', dtype)
   return (x.dtype === (dtype as DType) ? x : casts[dtype](x)) as unknown as Result
 }

@@ -1,0 +1,31 @@
+import { add, compile, defineOp, normal, ones, tensor, zeros } from 'dfdt'
+import { ema } from 'dfdt/update'
+import { describe, expect, test } from 'vitest'
+import { DTypeError, OptionError, ShapeError } from '../../src/tensor/errors.js'
+
+/** Calls that the types refuse, or cannot see: a sentence of ours, never one of the engine. */
+const untyped = (value: unknown): never => value as never
+
+describe('wrong calls', () => {
+  test('numbers outside the range of an integer tensor', () => {
+    const u32 = tensor([5], { dtype: 'u32' })
+    const i32 = tensor([2147483647], { dtype: 'i32' })
+    expect(() => u32.add(-1)).toThrow(DTypeError)
+    expect(() => u32.eq(-1)).toThrow(/-1 is not a value of u32; convert the tensor with \.to\('i32'\)/)
+    expect(() => i32.lt(3e9)).toThrow(/3000000000 is not a value of i32; convert the tensor with \.to\('f32'\)/)
+    expect(u32.sub(1).arraySync()).toEqual([4])
+    expect(i32.ge(-2147483648).arraySync()).toEqual([1])
+  })
+
+  test('shapes, dtypes and arguments', () => {
+    expect(() => zeros(untyped(3))).toThrow(ShapeError)
+    expect(() => zeros(untyped(3))).toThrow('zeros: a shape is a list of sizes, got 3; write [3].')
+    expect(() => tensor([1], { dtype: untyped('float32') })).toThrow(/there is no dtype "float32"; use one of f64, f32/)
+    expect(() => ones([2]).to(untyped('f16'))).toThrow(DTypeError)
+    expect(() => normal([2], { dtype: untyped('i32') })).toThrow(DTypeError)
+    expect(() => add(ones([2]), ...(untyped([]) as [number]))).toThrow('add: needs 2 arguments, got 1.')
+    expect(() => ema(untyped(0.9))).toThrow(/got the number 0\.9; write \{ decay: 0\.9 \} or \{ tau: 0\.9 \}/)
+    expect(() => defineOp({ name: 'twice', forward: (x) => x.mul(2), vjp: untyped(() => []) })).toThrow(OptionError)
+    expect(() => compile(untyped([]))).toThrow(/give the function after the signature/)
+  })
+})
