@@ -6,7 +6,7 @@ import { sizeOf } from '../shapes/strides.js'
 import { type Expr, scalar } from '../kernels/expr.js'
 import { normalUnit, uniformUnit } from '../kernels/random.js'
 import { defaultDevice } from '../tensor/device.js'
-import { toBytes, type TypedArray } from '../tensor/elements.js'
+import { fits, toBytes, type TypedArray } from '../tensor/elements.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../tensor/record.js'
 import type {
   CreateOptions,
@@ -26,7 +26,10 @@ export { dim } from '../shapes/dim.js'
  * A tensor of the given values: a number, nested lists of them, or a typed array with a shape.
  * Lists are f32, lists of booleans bool, unless `dtype` is stated; typed arrays keep their dtype (Uint8Array is bool).
  *
- * Throws: `ShapeError` when rows have different lengths or the array does not fill the shape.
+ * Fractions are cut off in integer tensors.
+ *
+ * Throws: `ShapeError` when rows have different lengths or the array does not fill the shape, `DTypeError` for a value
+ * outside the range of an integer dtype.
  * Torch: `torch.tensor(data)`, which makes lists of integers i64.
  * @example
  * tensor([[1, 2, 3], [4, 5, 6]]) // Tensor<[2, 3]>
@@ -54,7 +57,11 @@ const dtypeOfArray = (data: TypedArray): DType => {
   if (data instanceof Float32Array) return 'f32'
   if (data instanceof Float64Array) return 'f64'
   if (data instanceof Int32Array) return 'i32'
-  return data instanceof Uint32Array ? 'u32' : 'bool'
+  if (data instanceof Uint32Array) return 'u32'
+  if (data instanceof Uint8Array) return 'bool'
+  const name = (data as object).constructor.name
+  const message = `tensor: a ${name} has no dtype of its own; state one, as in tensor(data, shape, { dtype: 'f32' }).`
+  throw new DTypeError(message, { op: 'tensor' })
 }
 
 function fromArray(data: TypedArray, shape: Dims, { dtype, device }: CreateOptions): TensorRecord {
@@ -73,6 +80,14 @@ function fromValues(
   dtype: DType = 'f32',
   device = defaultDevice(),
 ): TensorRecord {
+  if (dtype === 'i32' || dtype === 'u32') {
+    for (let i = 0; i < values.length; i++) {
+      const value = Number(values[i])
+      if (fits(Math.trunc(value), dtype)) continue
+      const message = `tensor: ${value} is not a value of ${dtype}; make f32 and convert with .to('${dtype}'), which saturates.`
+      throw new DTypeError(message, { op: 'tensor' })
+    }
+  }
   const made = emptyTensor(device, dtype, shape)
   made.storage.write(0, toBytes(values, dtype))
   return made

@@ -3,6 +3,7 @@ import type { DType, FloatDType } from '../shapes/dtype.js'
 import { DeviceError, DTypeError, OptionError, ShapeError } from '../shapes/errors.js'
 import { type Expr, input, nodes, scalar, substitute } from '../kernels/expr.js'
 import type { MapKernel } from '../kernels/kernel.js'
+import { fits } from '../tensor/elements.js'
 import type { Scalars } from '../tensor/recorder.js'
 import { describe, emptyTensor, recordOf, type TensorRecord, typed } from '../tensor/record.js'
 import type { Tape, Tensor } from '../tensor/tensor.js'
@@ -163,9 +164,7 @@ const noTensor = (op: string) => new ShapeError(`${op}: needs at least one tenso
 
 /** An integer tensor would round a fraction silently. */
 function requireFitting(op: string, value: number, dtype: DType): void {
-  if (isFloat(dtype) || Math.abs(value) === Number.POSITIVE_INFINITY) return
-  const [least, most] = dtype === 'bool' ? [0, 1] : dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1]
-  if (Number.isInteger(value) && value >= least && value <= most) return
+  if (fits(value, dtype) || Math.abs(value) === Number.POSITIVE_INFINITY) return
   const remedy = value < 0 && dtype === 'u32' ? ".to('i32')" : ".to('f32')"
   throw new DTypeError(`${op}: ${value} is not a value of ${dtype}; convert the tensor with ${remedy}.`, { op })
 }

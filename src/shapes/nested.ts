@@ -1,6 +1,6 @@
 import type { DType } from './dtype.js'
 import { type Dims, showShape } from './dim.js'
-import { ShapeError } from './errors.js'
+import { DTypeError, ShapeError } from './errors.js'
 
 /** What a tensor is written as: a number, or equally long lists of lists of numbers. Booleans are 1 and 0. */
 export type Nested = number | boolean | readonly Nested[]
@@ -83,7 +83,8 @@ export function flattenNested(data: Nested): number[] {
   const out: number[] = []
   const walk = (part: Nested): void => {
     if (isList(part)) part.forEach(walk)
-    else out.push(Number(part))
+    else if (typeof part === 'number' || typeof part === 'boolean') out.push(Number(part))
+    else throw new DTypeError(`tensor: ${String(part)} is not a number; give numbers, or booleans for a bool tensor.`)
   }
   walk(data)
   return out

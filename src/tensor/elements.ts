@@ -85,6 +85,13 @@ export function nested({ shape }: Layout, data: TypedArray): unknown {
   return build(0, 0)
 }
 
+/** Whether a dtype holds a number as it is: integers are whole and in range, bool is 0 or 1. */
+export function fits(value: number, dtype: DType): boolean {
+  if (dtype === 'f32' || dtype === 'f64') return true
+  const [least, most] = dtype === 'bool' ? [0, 1] : dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1]
+  return Number.isInteger(value) && value >= least && value <= most
+}
+
 /** Host numbers as device bytes of `dtype`, converted as JavaScript's typed arrays convert. */
 export function toBytes(values: ArrayLike<number | boolean>, dtype: DType): Uint8Array {
   const direct =

@@ -17,6 +17,19 @@ describe('wrong calls', () => {
     expect(i32.ge(-2147483648).arraySync()).toEqual([1])
   })
 
+  test('values that a dtype does not hold', () => {
+    expect(() => tensor([Number.NaN], { dtype: 'i32' })).toThrow(/NaN is not a value of i32/)
+    expect(() => tensor([3e9], { dtype: 'i32' })).toThrow(DTypeError)
+    expect(() => tensor([-1], { dtype: 'u32' })).toThrow(DTypeError)
+    expect(tensor([3e9], { dtype: 'u32' }).arraySync()).toEqual([3e9])
+    expect(() => tensor(untyped(['a']))).toThrow(/a is not a number/)
+    expect(() => tensor(untyped(undefined))).toThrow(DTypeError)
+    expect(() => tensor(untyped(new Uint8ClampedArray(3)), [3])).toThrow(/a Uint8ClampedArray has no dtype of its own/)
+    expect(tensor(untyped(new Uint8ClampedArray([0, 255])), [2], untyped({ dtype: 'f32' })).arraySync()).toEqual([
+      0, 255,
+    ])
+  })
+
   test('shapes, dtypes and arguments', () => {
     expect(() => zeros(untyped(3))).toThrow(ShapeError)
     expect(() => zeros(untyped(3))).toThrow('zeros: a shape is a list of sizes, got 3; write [3].')
