@@ -72,6 +72,8 @@ export function* batches<C extends Columns, const B extends number, const O exte
   options?: O,
 ): IterableIterator<Batch<C, SizeOf<B, O>>> {
   const { shuffle, dropLast = true, device = defaultDevice() } = options ?? {}
+  if (typeof columns !== 'object' || columns === null)
+    throw new OptionError('batches: give columns by name, as in batches({ images, labels }, 32).', { op: 'batches' })
   const count = countOf(columns)
   if (!Number.isInteger(size) || size < 1)
     throw new OptionError(`batches: the size must be a positive integer, got ${size}.`, { op: 'batches' })

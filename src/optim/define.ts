@@ -63,7 +63,26 @@ export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
 export function defineOptimizer<O extends OptimizerOptions, State extends string, Scalars extends string>(
   definition: OptimizerDefinition<O, State, Scalars>,
 ): (model: object, options?: Partial<O>) => Optimizer<O> {
-  return (model, options) => new DefinedOptimizer(definition, model, { ...definition.defaults, ...options })
+  return (model, options) => {
+    requireOptions(definition.name, model, options, definition.defaults)
+    return new DefinedOptimizer(definition, model, { ...definition.defaults, ...options })
+  }
+}
+
+/** What callers without types may get wrong. */
+function requireOptions(name: string, model: unknown, options: unknown, defaults: object): void {
+  const known = Object.keys(defaults)
+  if (typeof model !== 'object' || model === null)
+    throw new OptionError(`${name}: the first argument is the model to train, got ${String(model)}.`, { op: name })
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    const message = `${name}: options are an object with ${known.join(', ')}, got ${String(options)}; write { lr: ${String(options)} }.`
+    throw new OptionError(message, { op: name })
+  }
+  const unknown = Object.keys(options ?? {}).filter((key) => !known.includes(key))
+  if (unknown.length === 0) return
+  throw new OptionError(`${name}: there is no option ${unknown.join(', ')}; the options are ${known.join(', ')}.`, {
+    op: name,
+  })
 }
 
 /** A parameter with its state tensors. */

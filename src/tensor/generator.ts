@@ -1,3 +1,5 @@
+import { OptionError } from '../shapes/errors.js'
+
 /**
  * A counter-based source of random numbers: a seed and a count of the draws made from it. The numbers
  * of a draw depend on nothing else, so they do not change with threads, devices or sizes before them.
@@ -12,6 +14,8 @@ export class Generator {
 
   /** Starts over from `seed`. */
   manualSeed(seed: number): this {
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new OptionError(`manualSeed: a seed is a whole number from 0, got ${String(seed)}.`, { op: 'manualSeed' })
     this.#seed = seed
     this.#draws = 0
     return this

@@ -1,4 +1,5 @@
 import type { Rate } from '../model/rate.js'
+import { OptionError } from '../shapes/errors.js'
 import type { BufferPolicy, UpdateRule } from './define.js'
 import { weightsOf } from './rate.js'
 
@@ -22,9 +23,12 @@ export interface EmaOptions {
  */
 export function ema(options: Rate & EmaOptions): UpdateRule {
   const { tau, decay } = weightsOf('ema', options)
+  const { buffers = 'copy' } = options
+  if (!['copy', 'blend', 'skip'].includes(buffers))
+    throw new OptionError(`ema: buffers is 'copy', 'blend' or 'skip', got ${String(buffers)}.`, { op: 'ema' })
   return {
     name: 'ema',
-    buffers: options.buffers ?? 'copy',
+    buffers,
     action: tau === 0 ? 'keep' : decay === 0 ? 'copy' : 'blend',
     scalars: tau < 0.5 ? [tau] : [-decay],
     blend: (target, source, [weight]) => {

@@ -4,7 +4,7 @@ import { type TensorPair, zipModels } from '../model/compare.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import type { DType } from '../shapes/dtype.js'
-import { DTypeError } from '../shapes/errors.js'
+import { DTypeError, OptionError } from '../shapes/errors.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type Action, blendExpr, type UpdateRule } from './define.js'
@@ -40,6 +40,7 @@ export function update<A extends object, B extends object>(
   rule: UpdateRule,
   options: UpdateOptions = {},
 ): void {
+  requireArguments(models, rule)
   const passes = passesFor(models.target, models.source as object, rule)
   const device = passes[0]?.pass.device
   if (!device) return
@@ -50,6 +51,15 @@ export function update<A extends object, B extends object>(
   const decided = flag === undefined ? run : () => onFlag(recordOf(flag), run)
   if (when) device.when(when, decided)
   else decided()
+}
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+/** What callers without types may get wrong. */
+function requireArguments(models: { readonly target: unknown; readonly source: unknown }, rule: unknown): void {
+  if (isObject(models) && isObject(models.target) && isObject(models.source) && isObject(rule)) return
+  const form = 'update({ target: teacher, source: student }, ema({ decay: 0.999 }))'
+  throw new OptionError(`update: needs two models and a rule, as in ${form}.`, { op: 'update' })
 }
 
 function onFlag(flag: TensorRecord, run: () => void): void {

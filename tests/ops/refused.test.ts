@@ -1,5 +1,8 @@
-import { add, compile, defineOp, normal, ones, tensor, zeros } from 'dfdt'
-import { ema } from 'dfdt/update'
+import { add, clamp, compile, defineOp, dropout, manualSeed, normal, ones, tensor, zeros } from 'dfdt'
+import { batches } from 'dfdt/data'
+import { clone, linear } from 'dfdt/nn'
+import { adam } from 'dfdt/optim'
+import { ema, update } from 'dfdt/update'
 import { describe, expect, test } from 'vitest'
 import { DTypeError, OptionError, ShapeError } from '../../src/tensor/errors.js'
 
@@ -28,6 +31,23 @@ describe('wrong calls', () => {
     expect(tensor(untyped(new Uint8ClampedArray([0, 255])), [2], untyped({ dtype: 'f32' })).arraySync()).toEqual([
       0, 255,
     ])
+  })
+
+  test('options and arguments of calls without types', () => {
+    const model = linear(2, 1)
+    expect(() => adam(model, untyped({ betas: [0.9, 0.9] }))).toThrow(
+      /adam: there is no option betas; the options are lr, beta1/,
+    )
+    expect(() => adam(model, untyped(1e-3))).toThrow(/write \{ lr: 0\.001 \}/)
+    expect(() => adam(untyped(undefined))).toThrow(/the first argument is the model to train, got undefined/)
+    expect(() => update(untyped({ target: model, source: clone(model) }), untyped(undefined))).toThrow(OptionError)
+    expect(() => update(untyped(model), untyped(model))).toThrow(/update: needs two models and a rule/)
+    expect(() => ema(untyped({ decay: 0.9, buffers: 'foo' }))).toThrow(/buffers is 'copy', 'blend' or 'skip', got foo/)
+    expect(() => dropout(ones([2]).trace(), untyped(0.1))).toThrow(/write \{ p: 0\.1 \}/)
+    expect(() => clamp(ones([2]))).toThrow(OptionError)
+    expect(() => [...batches(untyped(undefined), 2)]).toThrow(OptionError)
+    expect(() => manualSeed(1.5)).toThrow('manualSeed: a seed is a whole number from 0, got 1.5.')
+    expect(() => manualSeed(-1)).toThrow(OptionError)
   })
 
   test('shapes, dtypes and arguments', () => {

@@ -26,7 +26,7 @@ const bounded = defineOp<Bounded>({
  */
 export function clamp<S extends Shape, D extends NumberDType, T extends Tape = never>(
   x: Tensor<S, D, T>,
-  { min, max }: { readonly min?: number; readonly max?: number },
+  { min, max }: { readonly min?: number; readonly max?: number } = {},
 ): Tensor<S, D, T> {
   if ((min === undefined && max === undefined) || Number.isNaN(min) || Number.isNaN(max)) {
     const got = `{ min: ${min}, max: ${max} }`

@@ -43,7 +43,12 @@ const exprs = forDType((dtype) => {
   return dropped.select(0, x.mul(scalar(3, dtype)))
 })
 
-function dropoutRecord(x: TensorRecord, { p = 0.5, training = x.tape === 'taped' }: DropoutOptions): TensorRecord {
+function dropoutRecord(x: TensorRecord, options: DropoutOptions): TensorRecord {
+  if (typeof options !== 'object')
+    throw new OptionError(`dropout: options are an object, got ${String(options)}; write { p: ${String(options)} }.`, {
+      op: 'dropout',
+    })
+  const { p = 0.5, training = x.tape === 'taped' } = options
   requireFloat('dropout', x)
   if (!(p >= 0 && p <= 1)) {
     throw new OptionError(`dropout: p is a probability from 0 to 1, got ${p}; 0.1 drops a tenth.`, { op: 'dropout' })
