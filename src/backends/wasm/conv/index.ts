@@ -1,7 +1,7 @@
 /**
  * Convolutions in two dimensions: forward and both gradients, for any window, stride, padding, dilation and groups.
  *
- * `addConvKernels` adds the kernels to the module of hand-written kernels; `prepareConv` turns a descriptor into
+ * `addConvKernels` adds the kernels to a module, one for each mode; `prepareConv` turns a descriptor into
  * launches. Windows of one element are products of matrices (`asMatmul`), which add in the same order.
  *
  * What may be relied on:

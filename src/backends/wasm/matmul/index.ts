@@ -2,8 +2,8 @@
  * Matrix products: `out[…, m, n] = Σ_k a[…, m, k] · b[…, k, n]` for any strides and batch axes.
  *
  * How the backend uses it:
- * 1. Once per mode, `addMatmulKernels(module, mode)` adds the kernel exported as `matmul` (ABI of `launch.ts`) to the
- *    module with the fixed kernels. In mode '256' the engine's switch must be on before that module is compiled.
+ * 1. Once per mode, `addMatmulKernels(module, mode)` adds the kernel exported as `matmul` (ABI of `launch.ts`) to a
+ *    module of its own. In mode '256' the engine's switch must be on before that module is compiled.
  * 2. Once per descriptor, `planMatmul(kernel, mode)` gives the argument block, its pointer words (operands 0, 1, 2
  *    are a, b and the output; `scratch` is the workspace), a time estimate and `workBytes`.
  * 3. A run with T threads needs `T · workBytes` of scratch memory, aligned to 16 (64 is better), contents unspecified:
