@@ -20,26 +20,33 @@
  * Values are code: a value used twice is evaluated twice. `f.let(value)` makes it a local.
  * Addresses are unsigned 32-bit numbers that may exceed 2 GiB: never compare them signed; count instead.
  * Functions call each other by reference, also before the callee's body is written:
- * `f.call(g, [p, n])` for a call without result, `g.invoke([p, n])` for its value.
+ * `f.call(g, [p, n])`.
  */
 import { OptionError } from '../../shapes/errors.js'
 import {
+  bytes,
+  type Code,
   codeOf,
   effects,
   type I32Like,
   type Like,
   u32,
   Value,
-  type ValueOf,
   type ValueType,
-  typedValue,
   valueTypeCode,
 } from './instructions.js'
 
 export * from './instructions.js'
 
 /** A local variable: a value that can be assigned with `FunctionBuilder.set`. */
-export type Local<T extends ValueType = ValueType> = ValueOf<T> & { readonly index: number }
+export class Local<T extends ValueType = ValueType> extends Value<T> {
+  constructor(
+    type: T,
+    readonly index: number,
+  ) {
+    super(type, `\x20${u32(index)}`)
+  }
+}
 
 /** Where a branch can go: the end of a `block`, the start of a `loop`. */
 export interface Label {
@@ -50,11 +57,6 @@ type Locals<P extends readonly ValueType[]> = { readonly [I in keyof P]: Local<P
 type Arguments<P extends readonly ValueType[]> = { readonly [I in keyof P]: Like<P[I]> }
 export type Result = ValueType | 'none'
 
-function local<T extends ValueType>(type: T, index: number): Local<T>
-function local(type: ValueType, index: number): Local {
-  return Object.assign(typedValue(type, [0x20, ...u32(index)]), { index })
-}
-
 /** A function that can be called: imported or built here. */
 export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], R extends Result = Result> {
   constructor(
@@ -63,17 +65,6 @@ export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], 
     readonly parameters: P,
     readonly result: R,
   ) {}
-
-  /** @internal */
-  callCode(args: Arguments<P>): number[] {
-    const list: readonly (Value | number)[] = args
-    return [...this.parameters.flatMap((type, i) => codeOf(type, list[i] ?? 0)), 0x10, ...u32(this.index)]
-  }
-  /** The call as a value. */
-  invoke(args: Arguments<P>): R extends ValueType ? ValueOf<R> : never
-  invoke(args: Arguments<P>): Value {
-    return typedValue(this.result === 'none' ? 'i32' : this.result, this.callCode(args))
-  }
 }
 
 export class FunctionBuilder<
@@ -82,90 +73,85 @@ export class FunctionBuilder<
 > extends FunctionRef<P, R> {
   readonly params: Locals<P>
   readonly #locals: ValueType[] = []
-  readonly #body: number[] = []
+  #body: Code = ''
   #depth = 0
 
   constructor(name: string, index: number, parameters: P, result: R) {
     super(name, index, parameters, result)
-    this.params = parameters.map((type, i) => local(type, i)) as unknown as Locals<P>
+    this.params = parameters.map((type, i) => new Local(type, i)) as unknown as Locals<P>
   }
 
   /** A new local, zero at the function's start. */
   local<T extends ValueType>(type: T): Local<T> {
     this.#locals.push(type)
-    return local(type, this.parameters.length + this.#locals.length - 1)
+    return new Local(type, this.parameters.length + this.#locals.length - 1)
   }
   /** A new local holding the value. */
   let<T extends ValueType>(value: Value<T>): Local<T> {
     const x = this.local(value.type)
-    this.raw([...value.code, 0x21, ...u32(x.index)])
+    this.raw(`${value.code}\x21${u32(x.index)}`)
     return x
   }
-  set<T extends ValueType>(x: Value<T> & { readonly index: number }, value: Value<NoInfer<T>> | number): void {
-    this.raw([...codeOf(x.type, value), 0x21, ...u32(x.index)])
+  set<T extends ValueType>(x: Local<T>, value: Value<NoInfer<T>> | number): void {
+    this.raw(`${codeOf(x.type, value)}\x21${u32(x.index)}`)
   }
   /** `x += by`. */
   inc(x: Local<'i32'>, by: I32Like): void {
     this.set(x, x.add(by))
   }
   /** Opcodes as they are: for what the layer above does not name. */
-  raw(code: readonly number[]): void {
-    for (const byte of code) this.#body.push(byte)
+  raw(code: Code): void {
+    this.#body += code
   }
   drop(value: Value): void {
-    this.raw([...value.code, 0x1a])
+    this.raw(`${value.code}\x1a`)
   }
 
   store(address: I32Like, value: Value, offset = 0): void {
-    this.raw([
-      ...codeOf('i32', address),
-      ...value.code,
-      ...effects.store[value.type],
-      ...u32(effects.alignment[value.type]),
-      ...u32(offset),
-    ])
+    this.raw(codeOf('i32', address) + value.code + effects.store[value.type] + u32(offset))
   }
   /** One 32-bit lane. */
   storeLane(address: I32Like, value: Value<'v128'>, lane: number, offset = 0): void {
-    this.raw([...codeOf('i32', address), ...value.code, ...effects.store32_lane, ...u32(2), ...u32(offset), lane])
-  }
-  /** Two 32-bit lanes: 0 the lower, 1 the upper half. */
-  storeHalf(address: I32Like, value: Value<'v128'>, half: number, offset = 0): void {
-    this.raw([...codeOf('i32', address), ...value.code, ...effects.store64_lane, ...u32(3), ...u32(offset), half])
+    this.raw(codeOf('i32', address) + value.code + effects.store32_lane + u32(offset) + bytes(lane))
   }
   atomicStore(address: I32Like, value: I32Like, offset = 0): void {
-    this.raw([...codeOf('i32', address), ...codeOf('i32', value), ...effects.atomicStore, ...u32(2), ...u32(offset)])
+    this.raw(codeOf('i32', address) + codeOf('i32', value) + effects.atomicStore + u32(offset))
   }
   memoryCopy(to: I32Like, from: I32Like, bytes: I32Like): void {
-    this.raw([...codeOf('i32', to), ...codeOf('i32', from), ...codeOf('i32', bytes), ...effects.memoryCopy])
+    this.raw(codeOf('i32', to) + codeOf('i32', from) + codeOf('i32', bytes) + effects.memoryCopy)
   }
   memoryFill(to: I32Like, byte: I32Like, bytes: I32Like): void {
-    this.raw([...codeOf('i32', to), ...codeOf('i32', byte), ...codeOf('i32', bytes), ...effects.memoryFill])
+    this.raw(codeOf('i32', to) + codeOf('i32', byte) + codeOf('i32', bytes) + effects.memoryFill)
   }
+  /** A result is dropped. */
   call<Q extends readonly ValueType[]>(f: FunctionRef<Q, Result>, args: Arguments<Q>): void {
-    this.raw(f.callCode(args))
-    if (f.result !== 'none') this.raw([0x1a])
+    const list: readonly (Value | number)[] = args
+    let code = ''
+    f.parameters.forEach((type, i) => {
+      code += codeOf(type, list[i] ?? 0)
+    })
+    this.raw(`${code}\x10${u32(f.index)}${f.result === 'none' ? '' : '\x1a'}`)
   }
 
   block(body: (exit: Label) => void): void {
-    this.#nest(0x02, body)
+    this.#nest('\x02', body)
   }
   /** Runs once; branch to the label to run again. */
   loop(body: (again: Label) => void): void {
-    this.#nest(0x03, body)
+    this.#nest('\x03', body)
   }
   br(to: Label): void {
-    this.raw([0x0c, ...u32(this.#depth - to.depth)])
+    this.raw(`\x0c${u32(this.#depth - to.depth)}`)
   }
   brIf(to: Label, condition: Value<'i32'>): void {
-    this.raw([...condition.code, 0x0d, ...u32(this.#depth - to.depth)])
+    this.raw(`${condition.code}\x0d${u32(this.#depth - to.depth)}`)
   }
   if(condition: Value<'i32'>, then: () => void, otherwise?: () => void): void {
     this.raw(condition.code)
-    this.#nest(0x04, () => {
+    this.#nest('\x04', () => {
       then()
       if (otherwise) {
-        this.raw([0x05])
+        this.raw('\x05')
         otherwise()
       }
     })
@@ -189,45 +175,38 @@ export class FunctionBuilder<
     })
   }
   return(value?: Value): void {
-    this.raw([...(value?.code ?? []), 0x0f])
+    this.raw(`${value?.code ?? ''}\x0f`)
   }
   unreachable(): void {
-    this.raw([0x00])
+    this.raw('\0')
   }
 
-  #nest(opcode: number, body: (label: Label) => void): void {
-    this.raw([opcode, 0x40])
+  #nest(opcode: Code, body: (label: Label) => void): void {
+    this.raw(`${opcode}\x40`)
     this.#depth++
     body({ depth: this.#depth })
     this.#depth--
-    this.raw([0x0b])
+    this.raw('\x0b')
   }
 
   /** @internal */
-  encode(): number[] {
-    const groups: [count: number, type: ValueType][] = []
-    for (const type of this.#locals) {
-      const last = groups[groups.length - 1]
-      if (last?.[1] === type) last[0]++
-      else groups.push([1, type])
+  encode(): Code {
+    let groups = 0
+    let declared = ''
+    for (let i = 0; i < this.#locals.length; groups++) {
+      const type = this.#locals[i] ?? 'i32'
+      const start = i
+      while (this.#locals[i] === type) i++
+      declared += u32(i - start) + valueTypeCode[type]
     }
-    const declared = groups.flatMap(([count, type]) => [...u32(count), valueTypeCode[type]])
-    return sized([u32(groups.length), declared, this.#body, [0x0b]])
+    return sized(`${u32(groups)}${declared}${this.#body}\x0b`)
   }
 }
 
-const join = (parts: readonly (readonly number[])[]): number[] => {
-  const all: number[] = []
-  for (const part of parts) for (const byte of part) all.push(byte)
-  return all
-}
-const sized = (parts: readonly (readonly number[])[]): number[] => {
-  const content = join(parts)
-  return join([u32(content.length), content])
-}
-const text = (s: string): number[] => sized([[...new TextEncoder().encode(s)]])
-const section = (id: number, items: readonly (readonly number[])[]): number[] =>
-  items.length === 0 ? [] : join([[id], sized([u32(items.length), ...items])])
+const sized = (content: Code): Code => u32(content.length) + content
+const vector = (items: readonly Code[]): Code => u32(items.length) + items.join('')
+const section = (id: number, items: readonly Code[]): Code =>
+  items.length === 0 ? '' : bytes(id) + sized(vector(items))
 
 export interface ModuleOptions {
   /** Whether the imported memory is shared between threads. Default: false. */
@@ -238,20 +217,19 @@ export interface ModuleOptions {
 
 /** A module that imports its memory as `env.memory`. Import functions before building the first one. */
 export class ModuleBuilder {
-  readonly #types: number[][] = []
-  readonly #imports: number[][] = []
+  readonly #types: Code[] = []
+  readonly #imports: Code[] = []
   readonly #functions: FunctionBuilder[] = []
-  readonly #functionTypes: number[] = []
-  readonly #exports: number[][] = []
-  readonly #data: number[][] = []
+  readonly #functionTypes: Code[] = []
+  readonly #exports: Code[] = []
   #imported = 0
 
   constructor(readonly options: ModuleOptions = {}) {
     const maximum = options.maximum ?? 65536
-    this.#imports.push(join([text('env'), text('memory'), [0x02, options.shared ? 3 : 1], u32(0), u32(maximum)]))
+    this.#imports.push(`${sized('env')}${sized('memory')}\x02${options.shared ? '\x03' : '\x01'}\0${u32(maximum)}`)
   }
 
-  /** A function from outside: `{ [module]: { [name]: … } }` when instantiated. */
+  /** A function from outside, names in ASCII: `{ [module]: { [name]: … } }` when instantiated. */
   import<const P extends readonly ValueType[], R extends Result = 'none'>(
     module: string,
     name: string,
@@ -264,7 +242,7 @@ export class ModuleBuilder {
       )
     }
     const type = this.#type(parameters, result ?? 'none')
-    this.#imports.push(join([text(module), text(name), [0x00], u32(type)]))
+    this.#imports.push(`${sized(module)}${sized(name)}\0${type}`)
     return new FunctionRef(name, this.#imported++, parameters, (result ?? 'none') as R)
   }
 
@@ -278,38 +256,28 @@ export class ModuleBuilder {
     const built = new FunctionBuilder(name, this.#imported + this.#functions.length, parameters, result)
     this.#functionTypes.push(this.#type(parameters, result))
     this.#functions.push(built as unknown as FunctionBuilder)
-    if (options.export) this.#exports.push(join([text(name), [0x00], u32(built.index)]))
+    if (options.export) this.#exports.push(`${sized(name)}\0${u32(built.index)}`)
     return built
   }
 
-  /** Bytes written to memory when the module is instantiated. */
-  data(address: number, bytes: Uint8Array): void {
-    this.#data.push(join([[0], new Value('i32', codeOf('i32', address)).code, [0x0b], sized([[...bytes]])]))
-  }
-
   build(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(
-      join([
-        [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-        section(1, this.#types),
-        section(2, this.#imports),
-        section(3, this.#functionTypes.map(u32)),
-        section(7, this.#exports),
-        section(
-          10,
-          this.#functions.map((f) => f.encode()),
-        ),
-        section(11, this.#data),
-      ]),
-    )
+    const code =
+      `\0asm\x01\0\0\0${section(1, this.#types)}${section(2, this.#imports)}${section(3, this.#functionTypes)}` +
+      section(7, this.#exports) +
+      section(
+        10,
+        this.#functions.map((f) => f.encode()),
+      )
+    const binary = new Uint8Array(code.length)
+    for (let i = 0; i < binary.length; i++) binary[i] = code.charCodeAt(i)
+    return binary
   }
 
-  #type(parameters: readonly ValueType[], result: Result): number {
+  /** Number of a signature, as code. */
+  #type(parameters: readonly ValueType[], result: Result): Code {
     const results = result === 'none' ? [] : [valueTypeCode[result]]
-    const code = [0x60, ...counted(parameters.map((t) => valueTypeCode[t])), ...counted(results)]
-    const known = this.#types.findIndex((t) => t.join() === code.join())
-    return known >= 0 ? known : this.#types.push(code) - 1
+    const code = `\x60${vector(parameters.map((t) => valueTypeCode[t]))}${vector(results)}`
+    const known = this.#types.indexOf(code)
+    return u32(known >= 0 ? known : this.#types.push(code) - 1)
   }
 }
-
-const counted = (items: readonly number[]): number[] => [...u32(items.length), ...items]

@@ -9,11 +9,10 @@ import {
   i32x4,
   i64,
   i64x2,
-  i8x16,
   ModuleBuilder,
   select,
   v128,
-  type Value,
+  Value,
 } from '../../../src/backends/wasm/assembler.js'
 
 describe('assembler', () => {
@@ -57,9 +56,9 @@ describe('assembler', () => {
 
   it('counts with for, chooses with if else, calls ahead of definition and imports', () => {
     const m = new ModuleBuilder({ maximum: 1 })
-    const outside = m.import('host', 'twice', ['i32'], 'i32')
-    const main = m.function('main', ['i32'], { export: true, result: 'i32' })
-    const inner = m.function('inner', ['i32', 'i64'], { result: 'i32' })
+    const outside = m.import('host', 'note', ['i32'], 'i32')
+    const main = m.function('main', ['i32'], { export: true })
+    const inner = m.function('inner', ['i32', 'i64'])
     const [n] = main.params
     const sum = main.local('i32')
     const i = main.local('i32')
@@ -67,14 +66,17 @@ describe('assembler', () => {
       main.if(
         i.and(1).eqz(),
         () => main.inc(sum, i),
-        () => main.inc(sum, outside.invoke([i])),
+        () => main.call(outside, [i]),
       )
     })
-    main.return(inner.invoke([sum, 5]))
+    main.call(inner, [sum, 5])
     const [x, y] = inner.params
-    inner.return(x.add(i32.wrap_i64(i64.shl(y, 2))))
-    const { exports } = compileWith(m, { host: { twice: (x: number) => 2 * x } })
-    expect(call(exports, 'main', 5)).toBe(0 + 2 + 2 + 6 + 4 + 20)
+    inner.store(8, x.add(i32.wrap_i64(i64.shl(y, 2))))
+    const noted: number[] = []
+    const { exports, memory } = compileWith(m, { host: { note: (x: number) => noted.push(x) } })
+    call(exports, 'main', 5)
+    expect(noted).toEqual([1, 3])
+    expect(new Int32Array(memory.buffer)[2]).toBe(0 + 2 + 4 + 20)
     expect(() => m.import('host', 'late', [])).toThrow(/before/)
   })
 
@@ -86,7 +88,7 @@ describe('assembler', () => {
     })
     m.function('big', [], { export: true, result: 'i64' }).return(i64.const(0x123456789abcdef0n))
     m.function('half', [], { export: true, result: 'f32' }).return(f32.const(0.1))
-    m.function('tenth', [], { export: true, result: 'f64' }).return(f64.const(0.1))
+    m.function('tenth', [], { export: true, result: 'f64' }).return(f64.mul(0.1, 1))
     const { exports } = compileWith(m)
     expect(values.map((_, i) => call(exports, `c${i}`))).toEqual(values.map((v) => v | 0))
     expect(call(exports, 'big')).toBe(0x123456789abcdef0n)
@@ -94,23 +96,22 @@ describe('assembler', () => {
     expect(call(exports, 'tenth')).toBe(0.1)
   })
 
-  it('writes data, copies and fills memory, and moves lanes', () => {
+  it('copies and fills memory, and moves lanes', () => {
     const m = new ModuleBuilder({ maximum: 1 })
-    m.data(64, new Uint8Array(new Int32Array([1, 2, 3, 4, 5, 6, 7, 8]).buffer))
     const f = m.function('go', [], { export: true })
     f.memoryCopy(128, 64, 32)
     f.memoryFill(160, 1, 4)
     const x = f.let(v128.load(64))
     f.storeLane(256, x, 2, 4)
-    f.storeHalf(264, x, 1)
     f.store(272, v128.load32_lane(64, x, 3, 4))
     f.store(288, v128.load32_splat(64, 8))
     f.store(304, i32x4.shuffle(x, v128.load(80), [3, 0, 7, 4]))
     const { exports, memory } = compileWith(m)
-    call(exports, 'go')
     const words = new Int32Array(memory.buffer)
+    words.set([1, 2, 3, 4, 5, 6, 7, 8], 16)
+    call(exports, 'go')
     expect([...words.slice(32, 41)]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 0x01010101])
-    expect([...words.slice(64, 80)]).toEqual([0, 3, 3, 4, 1, 2, 3, 2, 3, 3, 3, 3, 4, 1, 8, 5])
+    expect([...words.slice(64, 80)]).toEqual([0, 3, 0, 0, 1, 2, 3, 2, 3, 3, 3, 3, 4, 1, 8, 5])
   })
 
   it('has atomics on shared memory', () => {
@@ -118,7 +119,7 @@ describe('assembler', () => {
     const f = m.function('go', [], { export: true, result: 'i32' })
     f.atomicStore(8, 40)
     f.drop(i32.atomicAdd(8, 2))
-    f.drop(i32.atomicCompareExchange(8, 42, 7))
+    f.drop(i32.atomicSub(8, 35))
     f.drop(i32.atomicNotify(8, 1))
     const woken = f.let(i32.atomicWait(8, 0, -1))
     f.return(i32.atomicLoad(8).mul(10).add(woken))
@@ -131,7 +132,9 @@ describe('assembler', () => {
   const f = (x: number) => f32x4.const(x)
   const lane = (v: Value<'v128'>) => i32x4.extract_lane(v, 0)
   const flane = (v: Value<'v128'>) => f32x4.extract_lane(v, 0)
-  const dlane = (v: Value<'v128'>) => f64x2.extract_lane(v, 0)
+  // No kernel takes single lanes of f64 apart: written as bytes.
+  const dlane = (v: Value<'v128'>) => new Value('f64', `${v.code}\xfd\x21\0`)
+  const llane = (v: Value<'v128'>) => new Value('i64', `${v.code}\xfd\x1d\0`)
   const rows: readonly (readonly [string, Value, number | bigint])[] = [
     ['i32x4.add', lane(i32x4.add(i(5, 0, 0, 0), i(7, 0, 0, 0))), 12],
     ['i32x4.sub', lane(i32x4.sub(i(5, 0, 0, 0), i(7, 0, 0, 0))), -2],
@@ -155,18 +158,12 @@ describe('assembler', () => {
     ['i32x4.max_u', lane(i32x4.max_u(i(-1, 0, 0, 0), i(1, 0, 0, 0))), -1],
     ['i32x4.abs', lane(i32x4.abs(i(-9, 0, 0, 0))), 9],
     ['i32x4.neg', lane(i32x4.neg(i(9, 0, 0, 0))), -9],
-    ['i32x4.all_true', i32x4.all_true(i(1, 2, 3, 0)), 0],
-    ['i32x4.bitmask', i32x4.bitmask(i(-1, 2, -3, 0)), 5],
     ['i32x4.trunc_sat_f32x4_s', lane(i32x4.trunc_sat_f32x4_s(f(-3.7))), -3],
     ['i32x4.trunc_sat_f32x4_u', lane(i32x4.trunc_sat_f32x4_u(f(4e9))), 4000000000 | 0],
-    ['i8x16.swizzle', lane(i8x16.swizzle(i(1, 2, 3, 4), i8x16.splat(4))), 0x02020202],
-    ['i8x16.bitmask', i8x16.bitmask(i(0x80, 0, 0, 0)), 1],
     ['f32x4.add', flane(f32x4.add(f(1.5), f(2))), 3.5],
     ['f32x4.sub', flane(f32x4.sub(f(1.5), f(2))), -0.5],
     ['f32x4.mul', flane(f32x4.mul(f(1.5), f(2))), 3],
     ['f32x4.div', flane(f32x4.div(f(1.5), f(2))), 0.75],
-    ['f32x4.min', flane(f32x4.min(f(1.5), f(2))), 1.5],
-    ['f32x4.max', flane(f32x4.max(f(1.5), f(2))), 2],
     ['f32x4.pmin takes the first on NaN', flane(f32x4.pmin(f(1.5), f(NaN))), 1.5],
     ['f32x4.pmax takes the first on NaN', flane(f32x4.pmax(f(NaN), f(1))), NaN],
     ['f32x4.abs', flane(f32x4.abs(f(-2))), 2],
@@ -184,47 +181,19 @@ describe('assembler', () => {
     ['f32x4.ne', lane(f32x4.ne(f(NaN), f(NaN))), -1],
     ['f32x4.convert_i32x4_s', flane(f32x4.convert_i32x4_s(i(-2, 0, 0, 0))), -2],
     ['f32x4.convert_i32x4_u', flane(f32x4.convert_i32x4_u(i(-1, 0, 0, 0))), 2 ** 32],
-    ['f32x4.replace_lane', flane(f32x4.replace_lane(f(1), 0, 7)), 7],
     ['f32x4.demote_f64x2_zero', flane(f32x4.demote_f64x2_zero(f64x2.const(0.1))), Math.fround(0.1)],
     ['f64x2.promote_low_f32x4', dlane(f64x2.promote_low_f32x4(f(0.1))), Math.fround(0.1)],
     ['f64x2.add', dlane(f64x2.add(f64x2.const(1), f64x2.const(2))), 3],
     ['f64x2.sub', dlane(f64x2.sub(f64x2.const(1), f64x2.const(2))), -1],
     ['f64x2.mul', dlane(f64x2.mul(f64x2.const(3), f64x2.const(2))), 6],
     ['f64x2.div', dlane(f64x2.div(f64x2.const(3), f64x2.const(2))), 1.5],
-    ['f64x2.nearest', dlane(f64x2.nearest(f64x2.const(3.5))), 4],
-    ['f64x2.floor', dlane(f64x2.floor(f64x2.const(3.5))), 3],
-    ['f64x2.ceil', dlane(f64x2.ceil(f64x2.const(3.5))), 4],
-    ['f64x2.trunc', dlane(f64x2.trunc(f64x2.const(-3.5))), -3],
-    ['f64x2.sqrt', dlane(f64x2.sqrt(f64x2.const(16))), 4],
-    ['f64x2.abs', dlane(f64x2.abs(f64x2.const(-16))), 16],
-    ['f64x2.neg', dlane(f64x2.neg(f64x2.const(-16))), 16],
     ['f64x2.pmin', dlane(f64x2.pmin(f64x2.const(1), f64x2.const(2))), 1],
     ['f64x2.pmax', dlane(f64x2.pmax(f64x2.const(1), f64x2.const(2))), 2],
-    ['f64x2.lt', i64x2.extract_lane(f64x2.lt(f64x2.const(1), f64x2.const(2)), 0), -1n],
-    ['f64x2.ge', i64x2.extract_lane(f64x2.ge(f64x2.const(1), f64x2.const(2)), 0), 0n],
     ['f64x2.convert_low_i32x4_s', dlane(f64x2.convert_low_i32x4_s(i(-1, 0, 0, 0))), -1],
     ['f64x2.convert_low_i32x4_u', dlane(f64x2.convert_low_i32x4_u(i(-1, 0, 0, 0))), 2 ** 32 - 1],
     ['i32x4.trunc_sat_f64x2_s_zero', lane(i32x4.trunc_sat_f64x2_s_zero(f64x2.const(-5.5))), -5],
     ['i32x4.trunc_sat_f64x2_u_zero', lane(i32x4.trunc_sat_f64x2_u_zero(f64x2.const(5.5))), 5],
-    ['i64x2.mul', i64x2.extract_lane(i64x2.mul(i64x2.splat(3), i64x2.splat(-5)), 1), -15n],
-    ['i64x2.add', i64x2.extract_lane(i64x2.add(i64x2.splat(3), i64x2.splat(-5)), 1), -2n],
-    ['i64x2.sub', i64x2.extract_lane(i64x2.sub(i64x2.splat(3), i64x2.splat(-5)), 1), 8n],
-    ['i64x2.shl', i64x2.extract_lane(i64x2.shl(i64x2.splat(3), 40), 0), 3n << 40n],
-    ['i64x2.shr_s', i64x2.extract_lane(i64x2.shr_s(i64x2.splat(-8), 1), 0), -4n],
-    ['i64x2.shr_u', i64x2.extract_lane(i64x2.shr_u(i64x2.splat(-8), 60), 0), 15n],
-    [
-      'i64x2.extmul_low_u',
-      i64x2.extract_lane(i64x2.extmul_low_i32x4_u(i(-1, 0, 0, 0), i(2, 0, 0, 0)), 0),
-      0x1fffffffen,
-    ],
-    [
-      'i64x2.extmul_high_u',
-      i64x2.extract_lane(i64x2.extmul_high_i32x4_u(i(0, 0, -1, 0), i(0, 0, 2, 0)), 0),
-      0x1fffffffen,
-    ],
-    ['i64x2.extmul_low_s', i64x2.extract_lane(i64x2.extmul_low_i32x4_s(i(-1, 0, 0, 0), i(2, 0, 0, 0)), 0), -2n],
-    ['i64x2.extend_low_u', i64x2.extract_lane(i64x2.extend_low_i32x4_u(i(-1, 0, 0, 0)), 0), 0xffffffffn],
-    ['i64x2.extend_high_s', i64x2.extract_lane(i64x2.extend_high_i32x4_s(i(0, 0, -1, 0)), 0), -1n],
+    ['i64x2.shl', llane(i64x2.shl(i(3, 0, 0, 0), 40)), 3n << 40n],
     ['v128.and', lane(v128.and(i(12, 0, 0, 0), i(10, 0, 0, 0))), 8],
     ['v128.andnot', lane(v128.andnot(i(12, 0, 0, 0), i(10, 0, 0, 0))), 4],
     ['v128.or', lane(v128.or(i(12, 0, 0, 0), i(10, 0, 0, 0))), 14],
@@ -234,25 +203,26 @@ describe('assembler', () => {
     ['v128.any_true', v128.any_true(i(0, 0, 1, 0)), 1],
     ['select of vectors', lane(select(0, i(1, 0, 0, 0), i(2, 0, 0, 0))), 2],
     ['select of scalars', select(i32.const(1), f32.const(1), f32.const(2)), 1],
-    ['i32.div_u', i32.div_u(-1, 2), 0x7fffffff],
-    ['i32.rem_s', i32.rem_s(-7, 4), -3],
-    ['i32.shr_u', i32.shr_u(-1, 28), 15],
-    ['i32.clz', i32.clz(1), 31],
-    ['i32.rotl', i32.rotl(-2147483648, 1), 1],
-    ['i32.trunc_sat_f32_s', i32.trunc_sat_f32_s(1e20), 2 ** 31 - 1],
-    ['i32.trunc_sat_f64_u', i32.trunc_sat_f64_u(3e9), 3000000000 | 0],
+    ['i32 divU', i32.const(-1).divU(2), 0x7fffffff],
+    ['i32 shrU', i32.const(-1).shrU(28), 15],
     ['i64.mul', i64.mul(3, 5), 15n],
     ['i64.shr_u', i64.shr_u(-1, 60), 15n],
     ['i64.extend_i32_u', i64.extend_i32_u(-1), 0xffffffffn],
-    ['i64.trunc_sat_f64_s', i64.trunc_sat_f64_s(-1e15), -(10n ** 15n)],
-    ['i64.ge_u', i64.ge_u(-1, 0), 1],
-    ['f32.copysign', f32.copysign(1, -2), -1],
-    ['f32.nearest', f32.nearest(0.5), 0],
-    ['f32.convert_i32_u', f32.convert_i32_u(-1), 2 ** 32],
-    ['f32.reinterpret_i32', f32.reinterpret_i32(0x3f800000), 1],
-    ['f64.promote_f32', f64.promote_f32(0.1), Math.fround(0.1)],
-    ['f64.sqrt', f64.sqrt(4), 2],
     ['f64.convert_i64_s', f64.convert_i64_s(i64.const(-3)), -3],
+    ['i32 gt', i32.const(-1).gt(1), 0],
+    ['i32 geU', i32.const(-1).geU(1), 1],
+    ['i32 shrS', i32.const(-8).shrS(1), -4],
+    ['i32 remU', i32.const(-1).remU(10), 5],
+    ['i32.reinterpret_f32', i32.reinterpret_f32(1), 0x3f800000],
+    ['i32x4.replace_lane', lane(i32x4.replace_lane(i(1, 2, 3, 4), 0, 9)), 9],
+    ['i64.or', i64.or(5, 2), 7n],
+    ['i64.add', i64.add(5, -7), -2n],
+    ['i64.sub', i64.sub(5, -7), 12n],
+    ['f32.add', f32.add(1.5, 2), 3.5],
+    ['f32.div', f32.div(1.5, 2), 0.75],
+    ['f32.ne', f32.ne(Number.NaN, Number.NaN), 1],
+    ['f32.gt', f32.gt(2, 1), 1],
+    ['f32.convert_i32_s', f32.convert_i32_s(-3), -3],
     ['f32.demote_f64', f32.demote_f64(0.1), Math.fround(0.1)],
   ]
   it.each(rows)('%s', (_name, value, expected) => {

@@ -56,8 +56,8 @@ export function mathLoop(op: MathOp, mode: Mode, capacity = 65536): MathLoop {
     for (const pointer of [x, y, d]) fn.inc(pointer, 64)
     fn.inc(n, -1)
   })
-  module.data(tableAt, new Uint8Array(new Int32Array([...table, 0]).buffer))
   const memory = new WebAssembly.Memory({ initial: Math.ceil((dataAt + capacity * 12) / 65536), maximum: 65536 })
+  new Int32Array(memory.buffer).set([...table, 0], tableAt >>> 2)
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { env: { memory } })
   const map = exports.map as (x: number, y: number, d: number, n: number) => void
   const part = (i: number) => dataAt + i * capacity * 4
