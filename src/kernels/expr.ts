@@ -29,12 +29,12 @@ export type UnaryOp =
 /** Binary nodes. `max`/`min` return NaN when either side is NaN; on equal values the left side. */
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'and' | 'or' | 'xor' | 'shl' | 'shr'
 export type CompareOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'
-export type LeafOp = 'input' | 'scalar' | 'const' | 'index'
-export type ExprOp = LeafOp | UnaryOp | BinaryOp | CompareOp | 'select' | 'fma' | 'cast'
+export type LeafOp = 'input' | 'uniform' | 'scalar' | 'const' | 'index'
+export type ExprOp = LeafOp | UnaryOp | BinaryOp | CompareOp | 'select' | 'fma' | 'cast' | 'bitcast'
 
 let nextId = 0
 
-/** One node of an expression. Build with `input`, `scalar`, `constant`, `index` and the methods. */
+/** One node of an expression. Build with `input`, `uniform`, `scalar`, `constant`, `index` and the methods. */
 export class Expr {
   /** Identity of the node, so that backends evaluate a shared node once. */
   readonly id = nextId++
@@ -44,7 +44,7 @@ export class Expr {
     readonly op: ExprOp,
     readonly dtype: DType,
     readonly args: readonly Expr[],
-    /** `input`, `scalar`: the slot; `const`: the value; 0 otherwise. */
+    /** `input`, `uniform`, `scalar`: the slot; `const`: the value; 0 otherwise. */
     readonly value = 0,
   ) {}
 
@@ -190,6 +190,10 @@ export class Expr {
   isNaN(): Expr {
     return new Expr('isNaN', 'bool', [this])
   }
+  /** Neither NaN nor infinite: `x − x` is 0 for finite numbers only. */
+  isFinite(): Expr {
+    return this.sub(this).eq(0)
+  }
 
   /** On bool: logical; on i32 and u32: bitwise. */
   and(b: Expr | number): Expr {
@@ -228,19 +232,25 @@ export class Expr {
   cast(dtype: DType): Expr {
     return dtype === this.dtype ? this : new Expr('cast', dtype, [this])
   }
+  /** The same 32 bits read as another dtype: between f32, i32 and u32. Which bits a NaN has is unspecified. */
+  bitcast(dtype: 'f32' | 'i32' | 'u32'): Expr {
+    return dtype === this.dtype ? this : new Expr('bitcast', dtype, [this])
+  }
 }
 
 /** The element of operand `slot`. */
 export const input = (slot: number, dtype: DType): Expr => new Expr('input', dtype, [], slot)
+/** The element that a part of a `foreach` kernel binds to `slot`: the same for all elements of the part. */
+export const uniform = (slot: number, dtype: DType): Expr => new Expr('uniform', dtype, [], slot)
 /** A number the host passes with each run: a learning rate, a decay, a seed. Kept in f64 until then. */
 export const scalar = (slot: number, dtype: DType): Expr => new Expr('scalar', dtype, [], slot)
 /** A number that is part of the code. */
 export const constant = (value: number, dtype: DType): Expr => new Expr('const', dtype, [], value)
-/** Row-major position of the element in the iteration space, as u32. */
+/** Row-major position of the element in the iteration space, as u32; in `foreach` counted over all parts in order. */
 export const index = (): Expr => new Expr('index', 'u32', [])
 
-/** How many `input` (or `scalar`) slots the expressions use: the largest slot plus one. */
-export function slotCount(exprs: readonly Expr[], op: 'input' | 'scalar'): number {
+/** How many slots of a kind of leaf the expressions use: the largest slot plus one. */
+export function slotCount(exprs: readonly Expr[], op: 'input' | 'uniform' | 'scalar'): number {
   let count = 0
   for (const e of nodes(exprs)) if (e.op === op) count = Math.max(count, e.value + 1)
   return count
@@ -260,7 +270,7 @@ export function nodes(exprs: readonly Expr[]): Expr[] {
   return order
 }
 
-/** The expression with its inputs and scalars replaced: how producers are fused into consumers. */
+/** The expression with its inputs, uniforms and scalars replaced: how producers are fused into consumers. */
 export function substitute(expr: Expr, replace: (leaf: Expr) => Expr): Expr {
   const done = new Map<Expr, Expr>()
   const visit = (e: Expr): Expr => {
@@ -268,8 +278,8 @@ export function substitute(expr: Expr, replace: (leaf: Expr) => Expr): Expr {
     if (known) return known
     const args = e.args.map(visit)
     const same = args.every((a, i) => a === e.args[i])
-    const result =
-      e.op === 'input' || e.op === 'scalar' ? replace(e) : same ? e : new Expr(e.op, e.dtype, args, e.value)
+    const slotted = e.op === 'input' || e.op === 'uniform' || e.op === 'scalar'
+    const result = slotted ? replace(e) : same ? e : new Expr(e.op, e.dtype, args, e.value)
     done.set(e, result)
     return result
   }

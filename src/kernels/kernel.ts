@@ -151,16 +151,42 @@ export interface Pool2dKernel {
   readonly output: Operand
 }
 
+/** An element of one of the buffers that a kernel is run with. */
+export interface Place {
+  readonly buffer: number
+  readonly offset: number
+}
+
 /** One stretch of a whole-model pass: `length` consecutive elements of each operand. */
 export interface Part {
   readonly length: number
-  /** Per operand (inputs first, then outputs): which of the bound buffers, and its first element. */
-  readonly operands: readonly { readonly buffer: number; readonly offset: number }[]
+  /** Where each operand starts: inputs first, then outputs. */
+  readonly operands: readonly Place[]
+  /** The element of each uniform. */
+  readonly uniforms?: readonly Place[]
+  /** A bool: where it does not hold, the part is neither read nor written. */
+  readonly guard?: Place
+}
+
+/** One number made of the elements of each part, or of all parts together, in the dtype of `expr`. */
+export interface Reduction {
+  readonly combine: 'sum' | 'max' | 'min'
+  readonly expr: Expr
+  readonly over: 'part' | 'all'
+  /** Where the result goes; over parts, that of part i goes i elements further. */
+  readonly result: Place
 }
 
 /**
  * A map over many contiguous stretches in one launch: optimizer steps and model updates.
  * `exprs` read `inputs` operands of the given dtypes and write one output each, in place allowed.
+ *
+ * - `uniforms` are operands of one element a part: a rate of its own, a number that another pass has reduced to.
+ * - `reductions` see the same values as `exprs`, those before anything is written, in the same pass; a kernel may have
+ *   nothing else. Parts that are empty or skipped add nothing: the result of nothing is 0 for a sum, for `max` and `min`
+ *   what loses against every other value. `max`, `min` carry NaN on. The order of a sum is fixed by the lengths alone.
+ *
+ * Nothing that the kernel writes may be one of its uniforms or guards.
  */
 export interface ForeachKernel {
   readonly kind: 'foreach'
@@ -168,6 +194,8 @@ export interface ForeachKernel {
   readonly outputs: readonly DType[]
   readonly exprs: readonly Expr[]
   readonly parts: readonly Part[]
+  readonly uniforms?: readonly DType[]
+  readonly reductions?: readonly Reduction[]
 }
 
 export type Kernel =
@@ -179,6 +207,20 @@ export type Kernel =
   | GatherKernel
   | ScatterAddKernel
   | ForeachKernel
+
+/** Every expression of a kernel: what it writes, then what it reduces. */
+export function exprsOf(kernel: Kernel): readonly Expr[] {
+  switch (kernel.kind) {
+    case 'map':
+      return kernel.exprs
+    case 'reduce':
+      return [kernel.expr]
+    case 'foreach':
+      return [...kernel.exprs, ...(kernel.reductions ?? []).map(({ expr }) => expr)]
+    default:
+      return []
+  }
+}
 
 /** What the operands of a convolution hold: how many elements a, b and the output have. */
 export function conv2dSizes(kernel: Conv2dKernel): readonly [a: number, b: number, output: number] {

@@ -1,15 +1,35 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Expr } from '../kernels/expr.js'
-import type { ForeachKernel, Part } from '../kernels/kernel.js'
+import type { ForeachKernel, Part, Place, Reduction } from '../kernels/kernel.js'
 import type { Device } from '../tensor/device.js'
 import type { Scalars } from '../tensor/recorder.js'
-import type { TensorRecord } from '../tensor/record.js'
+import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import type { Storage } from '../tensor/storage.js'
+
+/** One element of a tensor. */
+export interface Element {
+  readonly tensor: TensorRecord
+  /** Row-major; the first if not given. */
+  readonly at?: number
+}
 
 /** What one stretch of a whole-model pass reads and writes: contiguous tensors of one size. */
 export interface Stretch {
   readonly reads: readonly TensorRecord[]
   readonly writes: readonly TensorRecord[]
+  /** One number each for the whole stretch: slot i of `uniform` is `uniforms[i]`. The pass must not write them. */
+  readonly uniforms?: readonly Element[]
+  /** A bool (or u32): where it is 0 the stretch is neither read nor written. The pass must not write it. */
+  readonly guard?: Element
+}
+
+/** A number that a pass makes of each stretch, or of all of them, from the values before it writes. */
+export interface PassReduction extends Pick<Reduction, 'combine' | 'expr' | 'over'> {
+  /**
+   * Contiguous, of the expression's dtype: one element, or one a stretch. If not given the pass makes one, which in a
+   * captured function lives no longer than the program.
+   */
+  readonly result?: TensorRecord
 }
 
 /** A whole-model pass that can run again as long as its tensors live: memory never moves. */
@@ -18,32 +38,59 @@ export interface Pass {
   readonly kernel: ForeachKernel
   readonly storages: readonly Storage[]
   readonly written: readonly Storage[]
+  /** Where each reduction goes: `[]`, or `[stretches]` over parts. */
+  readonly results: readonly TensorRecord[]
 }
 
 /**
  * `exprs` over many tensors in one pass: slot i of an expression is `reads[i]`, expression j goes to `writes[j]`,
  * which may be one of the reads. All stretches have the same dtypes.
  */
-export function prepareForeach(exprs: readonly Expr[], stretches: readonly Stretch[]): Pass | undefined {
+export function prepareForeach(
+  exprs: readonly Expr[],
+  stretches: readonly Stretch[],
+  reductions: readonly PassReduction[] = [],
+): Pass | undefined {
   const first = stretches[0]
-  const device = first?.reads[0]?.device
+  const device = (first?.reads[0] ?? first?.writes[0])?.device
   if (!first || !device) return undefined
   const slots = new Map<Storage, number>()
-  const parts: Part[] = []
-  for (const { reads, writes } of stretches) {
-    const operands = [...reads, ...writes].map((tensor) => {
-      const buffer = slots.get(tensor.storage) ?? slots.size
-      slots.set(tensor.storage, buffer)
-      return { buffer, offset: tensor.operand().offset }
-    })
-    parts.push({ length: reads[0]?.size ?? 0, operands })
+  const place = (tensor: TensorRecord, at = 0): Place => {
+    const buffer = slots.get(tensor.storage) ?? slots.size
+    slots.set(tensor.storage, buffer)
+    return { buffer, offset: tensor.operand().offset + at }
   }
+  const parts = stretches.map(({ reads, writes, uniforms, guard }): Part => {
+    const operands = [...reads, ...writes]
+    return {
+      length: operands[0]?.size ?? 0,
+      operands: operands.map((tensor) => place(tensor)),
+      ...(uniforms && { uniforms: uniforms.map(({ tensor, at }) => place(tensor, at)) }),
+      ...(guard && { guard: place(guard.tensor, guard.at) }),
+    }
+  })
+  const results = reductions.map(
+    ({ expr, over, result }) => result ?? emptyTensor(device, expr.dtype, over === 'all' ? [] : [stretches.length]),
+  )
+  const reduced = reductions.map(({ combine, expr, over }, i): Reduction | undefined => {
+    const result = results[i]
+    return result && { combine, expr, over, result: place(result) }
+  })
   const dtypes = (tensors: readonly TensorRecord[]): DType[] => tensors.map((tensor) => tensor.dtype)
   return {
     device,
-    kernel: { kind: 'foreach', inputs: dtypes(first.reads), outputs: dtypes(first.writes), exprs, parts },
+    kernel: {
+      kind: 'foreach',
+      inputs: dtypes(first.reads),
+      outputs: dtypes(first.writes),
+      exprs,
+      parts,
+      ...(first.uniforms && { uniforms: dtypes(first.uniforms.map(({ tensor }) => tensor)) }),
+      ...(reductions.length > 0 && { reductions: reduced.filter((each) => each !== undefined) }),
+    },
     storages: [...slots.keys()],
-    written: stretches.flatMap(({ writes }) => writes.map((tensor) => tensor.storage)),
+    written: [...stretches.flatMap(({ writes }) => writes), ...results].map((tensor) => tensor.storage),
+    results,
   }
 }
 
@@ -53,8 +100,14 @@ export function runPass({ device, kernel, storages, written }: Pass, scalars: Sc
   for (const storage of written) storage.version++
 }
 
-/** A pass that runs once. */
-export function foreachTensors(exprs: readonly Expr[], stretches: readonly Stretch[], scalars: Scalars): void {
-  const pass = prepareForeach(exprs, stretches)
+/** A pass that runs once; where its reductions have gone. */
+export function foreachTensors(
+  exprs: readonly Expr[],
+  stretches: readonly Stretch[],
+  scalars: Scalars,
+  reductions?: readonly PassReduction[],
+): readonly TensorRecord[] {
+  const pass = prepareForeach(exprs, stretches, reductions)
   if (pass) runPass(pass, scalars)
+  return pass?.results ?? []
 }

@@ -1,5 +1,5 @@
 import { slotCount } from '../kernels/expr.js'
-import type { Kernel } from '../kernels/kernel.js'
+import { exprsOf, type Kernel } from '../kernels/kernel.js'
 import { CaptureError } from '../shapes/errors.js'
 import { contiguousStrides, sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
@@ -37,8 +37,7 @@ class Recording implements Recorder {
   #after: readonly Storage[] = []
 
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void {
-    const exprs = 'exprs' in kernel ? kernel.exprs : kernel.kind === 'reduce' ? [kernel.expr] : []
-    const count = slotCount(exprs, 'scalar')
+    const count = slotCount(exprsOf(kernel), 'scalar')
     const refs = Array.from({ length: count }, (_, index) => ({ source: scalars, index }))
     this.nodes.push({ kernel, storages, scalars: refs, guards: this.#guards, after: this.#after })
   }

@@ -1,4 +1,5 @@
 import { conv2dSizes, pool2dSizes } from '../kernels/kernel.js'
+import { touches } from '../kernels/places.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
 import { type Node, operandsOf } from './node.js'
@@ -6,10 +7,8 @@ import { flops, nanoseconds, type Phase } from './schedule.js'
 
 /** Bytes a kernel reads and writes, every operand's elements once. */
 export function bytesMoved({ kernel }: Node): number {
-  if (kernel.kind === 'foreach') {
-    const each = [...kernel.inputs, ...kernel.outputs].reduce((sum, dtype) => sum + bytesPerElement[dtype], 0)
-    return each * kernel.parts.reduce((sum, { length }) => sum + length, 0)
-  }
+  if (kernel.kind === 'foreach')
+    return touches(kernel).reduce((sum, { dtype, length }) => sum + length * bytesPerElement[dtype], 0)
   const { reads, writes } = operandsOf(kernel)
   const sizes = (): readonly number[] => {
     switch (kernel.kind) {
@@ -75,8 +74,10 @@ function shapeText({ kernel }: Node): string {
     case 'gather':
     case 'scatterAdd':
       return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`
-    case 'foreach':
-      return `${kernel.parts.length} tensors, ${kernel.inputs.length} read and ${kernel.outputs.length} written an element`
+    case 'foreach': {
+      const reduced = kernel.reductions?.length ? `, ${kernel.reductions.length} reduced` : ''
+      return `${kernel.parts.length} tensors, ${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}`
+    }
   }
 }
 

@@ -1,5 +1,13 @@
-import { type Expr, input, nodes as exprNodes, scalar, substitute } from '../kernels/expr.js'
-import type { ForeachKernel, MapKernel, Operand, ReduceKernel } from '../kernels/kernel.js'
+import { type Expr, input, nodes as exprNodes, scalar, substitute, uniform } from '../kernels/expr.js'
+import {
+  exprsOf,
+  type ForeachKernel,
+  type MapKernel,
+  type Operand,
+  type Place,
+  type ReduceKernel,
+} from '../kernels/kernel.js'
+import { placed, touches } from '../kernels/places.js'
 import { contiguousStrides, sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
 import { accesses, type Node, type ScalarRef } from './node.js'
@@ -29,8 +37,6 @@ function withoutDead(program: readonly Node[], results: ReadonlySet<Storage>): N
 
 /** A map or reduction with its expressions as one list. */
 type Sweep = { readonly node: Node; readonly kernel: MapKernel | ReduceKernel }
-const exprsOf = (kernel: MapKernel | ReduceKernel): readonly Expr[] =>
-  kernel.kind === 'map' ? kernel.exprs : [kernel.expr]
 
 function sweepOf(node: Node | undefined): Sweep | undefined {
   return node && (node.kernel.kind === 'map' || node.kernel.kind === 'reduce')
@@ -208,7 +214,7 @@ function spliced(
 const sameOperand = (a: Operand, b: Operand): boolean =>
   a.dtype === b.dtype && a.offset === b.offset && a.strides.join() === b.strides.join()
 
-/** Joins whole-model passes where one reads what the other has just written: optimizer and model updates. */
+/** Joins whole-model passes where one reads what the other has just written, or reads, too: optimizer and model updates. */
 function fuseForeach(program: readonly Node[]): Node[] {
   const list: (Node | undefined)[] = [...program]
   for (let later = 1; later < list.length; later++) {
@@ -241,63 +247,90 @@ function canSink(list: readonly (Node | undefined)[], from: number, to: number):
     )
 }
 
-interface Place {
-  readonly storage: Storage | undefined
-  readonly offset: number
-}
-const placesOf = (node: Node, kernel: ForeachKernel): readonly (readonly Place[])[] =>
-  kernel.parts.map(({ operands }) => operands.map(({ buffer, offset }) => ({ storage: node.storages[buffer], offset })))
-const samePlace = (a: Place | undefined, b: Place | undefined) =>
-  a !== undefined && a.storage === b?.storage && a.offset === b?.offset
-
-/** `b` after `a` in one pass, when their parts are the same stretches of the same tensors. */
+/** `b` after `a` in one pass, when their parts are the same stretches and it saves reading some of them again. */
 function join(a: Node, first: ForeachKernel, b: Node, second: ForeachKernel): Node | undefined {
-  if (first.parts.length !== second.parts.length) return undefined
-  const [from, to] = [placesOf(a, first), placesOf(b, second)]
-  if (first.parts.some((part, i) => part.length !== second.parts[i]?.length)) return undefined
-  const outputsOf = (part: number) => from[part]?.slice(first.inputs.length) ?? []
-  // Which output of the first pass each input of the second is; the same in every part.
-  const fed = second.inputs.map((_, i) => outputsOf(0).findIndex((place) => samePlace(place, to[0]?.[i])))
-  const consistent = to.every((places, part) =>
-    fed.every((j, i) => outputsOf(part).findIndex((p) => samePlace(p, places[i])) === j),
-  )
-  // A pass that overwrites what the first one touches, or reads what it writes, other than at the same element, cannot be
-  // joined: the parts run in any order.
-  const touched = new Set(a.storages)
-  const written = new Set(from.flatMap((places) => places.slice(first.inputs.length).map(({ storage }) => storage)))
-  const clobbers = to.some((places) =>
-    places.some(({ storage }, i) =>
-      i < second.inputs.length ? (fed[i] ?? -1) < 0 && written.has(storage) : storage && touched.has(storage),
-    ),
-  )
-  if (!consistent || clobbers || !fed.some((j) => j >= 0)) return undefined
-  const extra = fed.flatMap((j, i) => (j < 0 ? [i] : []))
-  const shift = a.scalars.length
-  const exprs = second.exprs.map((expr) =>
-    substitute(expr, (leaf) => {
-      if (leaf.op === 'scalar') return scalar(leaf.value + shift, leaf.dtype)
-      const j = fed[leaf.value] ?? -1
-      return j >= 0 ? (first.exprs[j] ?? leaf) : input(first.inputs.length + extra.indexOf(leaf.value), leaf.dtype)
-    }),
-  )
-  const all = [...first.exprs, ...exprs]
-  if (exprNodes(all).length > mostNodes) return undefined
   const storages = [...new Set([...a.storages, ...b.storages])]
-  const slotOf = new Map(storages.map((storage, i) => [storage, i]))
-  const at = ({ storage, offset }: Place) => ({ buffer: storage ? (slotOf.get(storage) ?? 0) : 0, offset })
-  const parts = first.parts.map(({ length }, part) => {
-    const [x, y] = [from[part] ?? [], to[part] ?? []]
-    const reads = [...x.slice(0, first.inputs.length), ...extra.flatMap((i) => y[i] ?? [])]
-    return { length, operands: [...reads, ...x.slice(first.inputs.length), ...y.slice(second.inputs.length)].map(at) }
+  const slots = new Map(storages.map((storage, slot) => [storage, slot]))
+  const bound = ({ storages: own }: Node, kernel: ForeachKernel) =>
+    placed(kernel, ({ buffer, offset }) => {
+      const storage = own[buffer]
+      return { buffer: (storage && slots.get(storage)) ?? buffer, offset }
+    })
+  if (!sameLengths(first, second)) return undefined
+  const [x, y] = [bound(a, first), bound(b, second)]
+  if (!x.parts.every(({ guard }, i) => placeKey(guard) === placeKey(y.parts[i]?.guard))) return undefined
+  const [xColumns, yColumns] = [columnsOf(x), columnsOf(y)]
+  const [xInputs, xOutputs] = [xColumns.slice(0, x.inputs.length), xColumns.slice(x.inputs.length)]
+  // For each input of the second pass: the output of the first that it is, else the input that it is, too.
+  const sources = y.inputs.map((_, i) => {
+    const column = yColumns[i] ?? ''
+    return { fed: xOutputs.indexOf(column), shared: xInputs.indexOf(column) }
   })
-  const inputs = [...first.inputs, ...extra.flatMap((i) => second.inputs[i] ?? [])]
+  if (!sources.some(({ fed, shared }) => fed >= 0 || shared >= 0)) return undefined
+  if (
+    clobbers(
+      x,
+      y,
+      sources.map(({ fed }) => fed >= 0),
+    )
+  )
+    return undefined
+  const extra = sources.flatMap(({ fed, shared }, i) => (fed < 0 && shared < 0 ? [i] : []))
+  const shift = { scalar: a.scalars.length, uniform: x.uniforms?.length ?? 0 }
+  const rewritten = (expr: Expr): Expr =>
+    substitute(expr, (leaf) => {
+      if (leaf.op === 'scalar') return scalar(leaf.value + shift.scalar, leaf.dtype)
+      if (leaf.op === 'uniform') return uniform(leaf.value + shift.uniform, leaf.dtype)
+      const { fed = -1, shared = -1 } = sources[leaf.value] ?? {}
+      if (fed >= 0) return x.exprs[fed] ?? leaf
+      return input(shared >= 0 ? shared : x.inputs.length + extra.indexOf(leaf.value), leaf.dtype)
+    })
   const kernel: ForeachKernel = {
     kind: 'foreach',
-    inputs,
-    outputs: [...first.outputs, ...second.outputs],
-    exprs: all,
-    parts,
+    inputs: [...x.inputs, ...extra.flatMap((i) => y.inputs[i] ?? [])],
+    outputs: [...x.outputs, ...y.outputs],
+    exprs: [...x.exprs, ...y.exprs.map(rewritten)],
+    uniforms: [...(x.uniforms ?? []), ...(y.uniforms ?? [])],
+    reductions: [
+      ...(x.reductions ?? []),
+      ...(y.reductions ?? []).map((each) => ({ ...each, expr: rewritten(each.expr) })),
+    ],
+    parts: x.parts.map((part, at) => {
+      const [before, after] = [part.operands, y.parts[at]?.operands ?? []]
+      const reads = [...before.slice(0, x.inputs.length), ...extra.flatMap((i) => after[i] ?? [])]
+      return {
+        ...part,
+        operands: [...reads, ...before.slice(x.inputs.length), ...after.slice(y.inputs.length)],
+        uniforms: [...(part.uniforms ?? []), ...(y.parts[at]?.uniforms ?? [])],
+      }
+    }),
   }
+  if (exprNodes(exprsOf(kernel)).length > mostNodes) return undefined
   const scalars: ScalarRef[] = [...a.scalars, ...b.scalars]
   return { kernel, storages, scalars, guards: a.guards, after: [...new Set([...a.after, ...b.after])] }
+}
+
+const sameLengths = (a: ForeachKernel, b: ForeachKernel): boolean =>
+  a.parts.length > 0 &&
+  a.parts.length === b.parts.length &&
+  a.parts.every(({ length }, i) => length === b.parts[i]?.length)
+
+const placeKey = (place: Place | undefined): string => (place ? `${place.buffer}+${place.offset}` : '')
+
+/** Each operand over all parts as text: equal texts are the same memory read the same way. */
+const columnsOf = ({ inputs, outputs, parts }: ForeachKernel): readonly string[] =>
+  [...inputs, ...outputs].map((dtype, i) => `${dtype} ${parts.map(({ operands }) => placeKey(operands[i])).join()}`)
+
+/**
+ * Whether `y` overwrites what `x` touches, or reads what it writes other than at the same element, as `fed` inputs do:
+ * then they cannot be one pass, whose parts run in any order.
+ */
+function clobbers(x: ForeachKernel, y: ForeachKernel, fed: readonly boolean[]): boolean {
+  const [before, after] = [touches(x), touches(y)]
+  const touched = new Set(before.map(({ place }) => place.buffer))
+  const written = new Set(before.flatMap(({ place, write }) => (write ? [place.buffer] : [])))
+  const forwarded = new Set(y.parts.flatMap(({ operands }) => operands.filter((_, i) => fed[i])))
+  return after.some(({ place, write }) =>
+    write ? touched.has(place.buffer) : written.has(place.buffer) && !forwarded.has(place),
+  )
 }

@@ -1,4 +1,5 @@
 import type { Kernel, Operand } from '../kernels/kernel.js'
+import { placed, touches } from '../kernels/places.js'
 import type { DType } from '../shapes/dtype.js'
 import type { Guard, Scalars } from '../tensor/recorder.js'
 import type { Storage } from '../tensor/storage.js'
@@ -39,9 +40,7 @@ export function accesses({ kernel, storages, guards, after }: Node): Access[] {
     if (storage) found.push({ storage, dtype, write })
   }
   if (kernel.kind === 'foreach') {
-    const dtypes = [...kernel.inputs, ...kernel.outputs]
-    for (const part of kernel.parts)
-      for (const [i, { buffer }] of part.operands.entries()) note(buffer, dtypes[i] ?? 'f32', i >= kernel.inputs.length)
+    for (const { place, dtype, write } of touches(kernel)) note(place.buffer, dtype, write)
     return found
   }
   const { reads, writes } = operandsOf(kernel)
@@ -99,16 +98,7 @@ export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number
     case 'gather':
     case 'scatterAdd':
       return { ...kernel, source: move(kernel.source, 0), index: move(kernel.index, 1), output: move(kernel.output, 2) }
-    case 'foreach': {
-      const dtypes = [...kernel.inputs, ...kernel.outputs]
-      const parts = kernel.parts.map(({ length, operands }) => ({
-        length,
-        operands: operands.map(({ buffer, offset }, i) => ({
-          buffer,
-          offset: offset + by(buffer, dtypes[i] ?? 'f32'),
-        })),
-      }))
-      return { ...kernel, parts }
-    }
+    case 'foreach':
+      return placed(kernel, ({ buffer, offset }, dtype) => ({ buffer, offset: offset + by(buffer, dtype) }))
   }
 }

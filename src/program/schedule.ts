@@ -1,5 +1,5 @@
 import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
-import { conv2dTerms, pool2dTerms } from '../kernels/kernel.js'
+import { conv2dTerms, exprsOf, pool2dTerms } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
 import { accesses, type Node } from './node.js'
@@ -78,7 +78,7 @@ export function nanoseconds({ kernel }: Node): number {
     case 'reduce':
       return sizeOf(kernel.shape) * perElement([kernel.expr])
     case 'foreach':
-      return kernel.parts.reduce((sum, part) => sum + part.length, 0) * perElement(kernel.exprs)
+      return kernel.parts.reduce((sum, part) => sum + part.length, 0) * perElement(exprsOf(kernel))
     case 'matmul':
       return (sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k) / 20
     case 'conv2d':
@@ -103,7 +103,10 @@ export function flops({ kernel }: Node): number {
     case 'reduce':
       return sizeOf(kernel.shape) * (arithmetic([kernel.expr]) + 1)
     case 'foreach':
-      return kernel.parts.reduce((sum, part) => sum + part.length, 0) * arithmetic(kernel.exprs)
+      return (
+        kernel.parts.reduce((sum, part) => sum + part.length, 0) *
+        (arithmetic(exprsOf(kernel)) + (kernel.reductions?.length ?? 0))
+      )
     case 'matmul':
       return 2 * sizeOf(kernel.batch) * kernel.m * kernel.n * kernel.k
     case 'conv2d':

@@ -1,5 +1,5 @@
 import { nodes } from '../kernels/expr.js'
-import type { Kernel } from '../kernels/kernel.js'
+import { exprsOf, type Kernel } from '../kernels/kernel.js'
 import type { Backend } from '../tensor/backend.js'
 import type { DType } from '../tensor/dtype.js'
 import { ShapeError } from '../tensor/errors.js'
@@ -185,7 +185,7 @@ function dtypesOf({ kernel }: ConformanceCase): readonly DType[] {
     case 'reduce':
       return [...kernel.inputs, kernel.output, ...nodes([kernel.expr])].map(({ dtype }) => dtype)
     case 'foreach':
-      return [...kernel.inputs, ...kernel.outputs, ...nodes(kernel.exprs).map(({ dtype }) => dtype)]
+      return [...kernel.inputs, ...kernel.outputs, ...nodes(exprsOf(kernel)).map(({ dtype }) => dtype)]
     case 'pool2d':
       return [...kernel.inputs, kernel.output].map(({ dtype }) => dtype)
     case 'matmul':

@@ -50,12 +50,19 @@ export function checkProgram(
   exprs: readonly Expr[],
   inputs: readonly DType[],
   outputs: readonly DType[],
+  uniforms: readonly DType[] = [],
 ): void {
-  for (const { slot, node } of program.inputs) {
-    const operand = inputs[slot]
-    if (operand) checkDType(kind, `the expression's input ${slot}`, operand, node.dtype)
-    else throw new ShapeError(`${kind}: the expression reads input ${slot} of ${inputs.length}; bind it.`, { op: kind })
-  }
+  const leaves = [
+    ['input', program.inputs, inputs],
+    ['uniform', program.uniforms, uniforms],
+  ] as const
+  for (const [name, read, bound] of leaves)
+    for (const { slot, node } of read) {
+      const operand = bound[slot]
+      if (operand) checkDType(kind, `the expression's ${name} ${slot}`, operand, node.dtype)
+      else
+        throw new ShapeError(`${kind}: the expression reads ${name} ${slot} of ${bound.length}; bind it.`, { op: kind })
+    }
   if (exprs.length !== outputs.length) {
     const message = `${kind}: one expression per output is needed, got ${exprs.length} for ${outputs.length} outputs.`
     throw new ShapeError(message, { op: kind })

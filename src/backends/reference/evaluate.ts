@@ -8,6 +8,8 @@ export const blockSize = 256
 export interface Program {
   /** Where the caller puts the block's elements of input `slot`. A slot read with several dtypes has several. */
   readonly inputs: readonly { readonly slot: number; readonly node: Expr; readonly values: Float64Array }[]
+  /** Where the caller puts the one element of uniform `slot`, in all of the block. */
+  readonly uniforms: readonly { readonly slot: number; readonly node: Expr; readonly values: Float64Array }[]
   /** Where the caller puts the block's positions, if an expression asks for them. */
   readonly index: Float64Array | undefined
   /** How many host scalars the expressions read. */
@@ -39,8 +41,11 @@ function compile(exprs: readonly Expr[]): Program {
   const index = order.some(({ op }) => op === 'index') ? new Float64Array(blockSize) : undefined
   const blockOf = (node: Expr): Float64Array => (node.op === 'index' ? index : blocks.get(node)) ?? new Float64Array()
   const steps = order.flatMap((node) => stepOf(node, blockOf(node), node.args.map(blockOf)) ?? [])
+  const leaves = (kind: 'input' | 'uniform') =>
+    order.filter(({ op }) => op === kind).map((node) => ({ slot: node.value, node, values: blockOf(node) }))
   return {
-    inputs: order.filter(({ op }) => op === 'input').map((node) => ({ slot: node.value, node, values: blockOf(node) })),
+    inputs: leaves('input'),
+    uniforms: leaves('uniform'),
     index,
     scalarCount: slotCount(exprs, 'scalar'),
     results: exprs.map(blockOf),
@@ -50,10 +55,10 @@ function compile(exprs: readonly Expr[]): Program {
   }
 }
 
-/** What fills the node's block; nothing for constants, which are filled now, and inputs, which the caller fills. */
+/** What fills the node's block; nothing for constants, which are filled now, and leaves that the caller fills. */
 function stepOf(node: Expr, out: Float64Array, args: readonly Float64Array[]): Step | undefined {
   const { op, dtype, value } = node
-  if (op === 'input' || op === 'index') return undefined
+  if (op === 'input' || op === 'uniform' || op === 'index') return undefined
   const convert = castFunction('f64', dtype)
   if (op === 'const') {
     out.fill(convert(value))

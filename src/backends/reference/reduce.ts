@@ -8,7 +8,7 @@ import type { ReferenceBuffer } from './memory.js'
 import { reorder, sweep } from './sweep.js'
 import { walk } from './walk.js'
 
-/** Takes the values of one output element in ascending order of the reduced axes. */
+/** Takes the values that one output element is made of, in their order. */
 interface Accumulator {
   reset(): void
   add(value: number): void
@@ -89,7 +89,8 @@ function checkAxes({ combine, shape, axes }: ReduceKernel): void {
   })
 }
 
-function accumulatorOf(combine: Combine, dtype: DType): Accumulator {
+/** Throws `DTypeError` for a sum of bool. */
+export function accumulatorOf(combine: Combine, dtype: DType): Accumulator {
   if (combine === 'sum') return sumOf(dtype)
   const wins = combine === 'max' || combine === 'argmax' ? greater : less
   return isArg(combine) ? firstExtreme(wins) : extreme(wins, identityOf(combine, dtype))

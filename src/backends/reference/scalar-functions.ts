@@ -122,6 +122,24 @@ export function castFunction(from: DType, to: DType): (x: number) => number {
   return from === 'f64' || from === 'f32' ? fromFloat[to] : fromInteger[to]
 }
 
+const bits = new DataView(new ArrayBuffer(4))
+const asBits: Readonly<Partial<Record<DType, readonly [write: (x: number) => void, read: () => number]>>> = {
+  f32: [(x) => bits.setFloat32(0, x), () => bits.getFloat32(0)],
+  i32: [(x) => bits.setInt32(0, x), () => bits.getInt32(0)],
+  u32: [(x) => bits.setUint32(0, x), () => bits.getUint32(0)],
+}
+
+/** The conversion of `Expr.bitcast`. */
+function bitcastFunction(from: DType, to: DType): ScalarFunction | undefined {
+  const [write] = asBits[from] ?? []
+  const [, read] = asBits[to] ?? []
+  if (!write || !read) return undefined
+  return (x) => {
+    write(x)
+    return read()
+  }
+}
+
 /** `a · b + c`: rounded once on f32; product and sum rounded each on f64; wrapped on integers. */
 function fmaFunction(dtype: DType): ScalarFunction | undefined {
   if (dtype === 'f32') return fmaF32
@@ -140,6 +158,7 @@ export function scalarFunction(node: Expr): ScalarFunction {
 function lookUp(node: Expr, dtype: DType): ScalarFunction | undefined {
   const { op } = node
   if (op === 'cast') return castFunction(dtype, node.dtype)
+  if (op === 'bitcast') return bitcastFunction(dtype, node.dtype)
   if (op === 'select') return (condition, yes, no) => (condition === 0 ? no : yes)
   if (op === 'fma') return fmaFunction(dtype)
   if (op === 'isNaN') return (x) => Number(Number.isNaN(x))

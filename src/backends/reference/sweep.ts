@@ -13,7 +13,7 @@ export const reorder = (values: readonly number[], axes: readonly number[]) => a
 
 /**
  * Evaluates a program on every element of `shape`, walking its axes in the given order, the last one fastest;
- * `visit` reads the program's results after each block.
+ * `visit` reads the program's results after each block. `first` is the position of the first element.
  */
 export function sweep(
   program: Program,
@@ -22,6 +22,7 @@ export function sweep(
   inputs: readonly Source[],
   scalars: readonly number[],
   visit: (count: number) => void,
+  first = 0,
 ): void {
   const walked = reorder(shape, axes)
   const start = ({ strides, offset }: Placement) => walk(walked, { strides: reorder(strides, axes), offset })
@@ -29,7 +30,7 @@ export function sweep(
     const source = inputs[slot]
     return source ? { values, elements: source.elements, next: start(source) } : []
   })
-  const nextIndex = program.index && start({ strides: contiguousStrides(shape), offset: 0 })
+  const nextIndex = program.index && start({ strides: contiguousStrides(shape), offset: first })
   const positions = new Int32Array(blockSize)
 
   const total = sizeOf(shape)

@@ -6,6 +6,7 @@
  */
 import type { Expr } from '../../kernels/expr.js'
 import type { ForeachKernel, Part } from '../../kernels/kernel.js'
+import { DeviceError } from '../../tensor/errors.js'
 import { i32, select } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
 import { type Generated, generated, type KernelBuilder, type Target } from './generated.js'
@@ -105,6 +106,8 @@ export function stretchLaunch(
 
 export function prepareForeach(kernel: ForeachKernel, target: Target): Prepared {
   const { exprs, inputs, outputs } = kernel
+  if (kernel.uniforms?.length || kernel.reductions?.length || kernel.parts.some(({ guard }) => guard))
+    throw new DeviceError('foreach: uniforms, guards and reductions run on the reference device only.')
   checkDTypes([...inputs, ...outputs])
   const slots = (dtypes: ForeachKernel['inputs']) => dtypes.map((dtype): Slot => ({ dtype, step: 'unit' }))
   const present = kernel.parts.filter((p) => p.length > 0)

@@ -255,6 +255,7 @@ export class Lowering implements MathContext {
     const [a = zero, b = zero, c = zero] = args
     const source = e.args[0]?.dtype ?? e.dtype
     if (e.op === 'select') return v128.bitselect(b, c, a)
+    if (e.op === 'bitcast') return source === 'bool' ? refuse(e) : a
     if (e.op === 'cast') return cast(a, source, e.dtype, () => this.f32(1))
     if (e.op === 'fma') {
       return e.dtype === 'f32' ? this.mad(a, b, c) : e.dtype === 'bool' ? refuse(e) : i32x4.add(i32x4.mul(a, b), c)
