@@ -59,6 +59,8 @@ const transcendental = 0.5
 const costs: { readonly [op: string]: number } = {
   const: 0,
   scalar: 0,
+  uniform: 0,
+  bitcast: 0,
   input: 0.06,
   sqrt: 0.25,
   div: 0.25,

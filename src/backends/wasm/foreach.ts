@@ -1,85 +1,167 @@
 /**
- * Maps over contiguous stretches in one launch. The argument block ends with a table: for each part its length and
- * the address of each operand. Threads share the total length at multiples of 16 elements, across part borders.
+ * Maps over contiguous stretches in one launch. The argument block ends with a table: for each part its length, the
+ * address of each operand and uniform, and that of its guard. Threads share the total length at multiples of 16
+ * elements, across part borders; where something is reduced, at the borders of chunks (`partials.ts`).
  *
- * Words: table offset in bytes, parts, total length.
+ * Words: table offset in bytes, parts, total length; the address of partial results where something is reduced.
  */
 import type { Expr } from '../../kernels/expr.js'
-import type { ForeachKernel, Part } from '../../kernels/kernel.js'
-import { DeviceError } from '../../tensor/errors.js'
-import { i32, select } from './assembler.js'
+import { exprsOf, type ForeachKernel, type Part, type Place } from '../../kernels/kernel.js'
+import { DTypeError } from '../../tensor/errors.js'
+import type { DType } from '../../tensor/dtype.js'
+import { type I32, i32, select, v128 } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
 import { type Generated, generated, type KernelBuilder, type Target } from './generated.js'
-import type { Launch, Prepared } from './launch.js'
-import { checkDTypes, Lowering } from './lowering.js'
+import { type Launch, type Prepared, scratch } from './launch.js'
+import { checkDTypes, fromMemory, Lowering } from './lowering.js'
+import { chunkLength, chunksOf, opsKey, partialBytes, PartialLanes, type Result, resultsLaunch } from './partials.js'
+import type { ReduceOp } from './reduce-op.js'
 import { emitRow, emitShare, rowOperand, type Slot, slotsKey, writeTo } from './rows.js'
 
-const header = 3
 /** Elements at whose multiples threads share: whole cache lines, whole groups of vectors. */
 const grain = 16
 
-/** The kernel for these expressions over contiguous (or repeated) operands. */
-function stretchKernel(
-  target: Target,
-  exprs: readonly Expr[],
-  inputs: readonly Slot[],
-  outputs: readonly Slot[],
-): Generated {
-  const structure = `stretch ${exprs.map((e) => e.key).join('|')} ${slotsKey(inputs)} ${slotsKey(outputs)}`
-  return generated(target, structure, (kernel) => emitStretches(kernel, target, exprs, inputs, outputs))
+/** What the code of a pass depends on. */
+interface Stretches {
+  /** Of the outputs, then of the reductions. */
+  readonly exprs: readonly Expr[]
+  /** Contiguous, or repeated. */
+  readonly inputs: readonly Slot[]
+  readonly outputs: readonly Slot[]
+  readonly uniforms: readonly DType[]
+  readonly guarded: boolean
+  readonly reductions: readonly ReduceOp[]
 }
 
-function emitStretches(
-  { module, fn, constants }: KernelBuilder,
-  target: Target,
-  exprs: readonly Expr[],
-  inputs: readonly Slot[],
-  outputs: readonly Slot[],
-): void {
+const headerOf = ({ reductions }: Stretches): number => (reductions.length > 0 ? 4 : 3)
+const rowWords = ({ inputs, outputs, uniforms, guarded }: Stretches): number =>
+  1 + inputs.length + outputs.length + uniforms.length + (guarded ? 1 : 0)
+
+function stretchKernel(target: Target, code: Stretches): Generated {
+  const { exprs, inputs, outputs, uniforms, guarded, reductions } = code
+  const operands = [slotsKey(inputs), slotsKey(outputs), uniforms.join(), guarded, opsKey(reductions)].join(' ')
+  const structure = `stretch ${exprs.map((e) => e.key).join('|')} ${operands}`
+  return generated(target, structure, (kernel) => emitStretches(kernel, target, code))
+}
+
+function emitStretches({ module, fn, constants }: KernelBuilder, target: Target, code: Stretches): void {
+  const { exprs, inputs, outputs, uniforms, guarded, reductions } = code
   const [params, thread, threads] = fn.params
-  const lowering = new Lowering(fn, target.mode, exprs, {
-    module,
-    params,
-    scalarWord: header,
-    constants,
-    helpers: new Map(),
-  })
+  const scalarWord = headerOf(code)
+  const lowering = new Lowering(fn, target.mode, exprs, { module, params, scalarWord, constants, helpers: new Map() })
+  const reducing = reductions.length > 0
+  const unit = reducing ? chunkLength : grain
   const total = fn.let(i32.load(params, 8))
-  const share = emitShare(fn, total.add(grain - 1).shrU(4), thread, threads)
-  const lo = fn.let(share.lo.shl(4))
-  const least = fn.let(share.hi.shl(4))
+  const share = emitShare(fn, total.add(unit - 1).divU(unit), thread, threads)
+  const lo = fn.let(share.lo.mul(unit))
+  const least = fn.let(share.hi.mul(unit))
   const hi = fn.let(select(least.lt(total), least, total))
   const row = fn.let(params.add(i32.load(params)))
   const parts = fn.let(i32.load(params, 4))
   const start = fn.local('i32')
   const from = fn.local('i32')
+  const end = fn.local('i32')
   const length = fn.local('i32')
   const count = fn.local('i32')
+  const position = fn.local('i32')
+  const partials = fn.let(reducing ? i32.load(params, 12) : i32.const(0))
+  const partial = fn.local('i32')
   const operands = [...inputs, ...outputs].map((slot) => rowOperand(fn, slot))
   const [ins, outs] = [operands.slice(0, inputs.length), operands.slice(inputs.length)]
+  const lanes = reductions.map((op) => new PartialLanes(fn, op))
+  const pointer = (i: number) => i32.load(row, 4 + 4 * i)
+  const write = writeTo(fn, outs)
+  const walk = () =>
+    emitRow(
+      { fn, lowering, inputs: ins, outputs: outs, count, position, usesPosition: lowering.readsPosition },
+      (results, left) => {
+        write(results, left)
+        lanes.forEach((each, r) => {
+          each.add(results[outputs.length + r] ?? [], left)
+        })
+      },
+    )
+  const guard = fn.local('i32')
+  const whenLive = (body: () => void) => {
+    if (!guarded) return body()
+    fn.set(guard, pointer(operands.length + uniforms.length))
+    // Parts without one have address 0.
+    fn.if(guard.eq(0).or(i32.load(guard)), body)
+  }
+  const begin = () => {
+    operands.forEach((o, i) => {
+      fn.set(o.at, o.step === 'same' ? pointer(i) : pointer(i).add(from.shl(2)))
+    })
+    fn.set(position, start.add(from))
+    lowering.hoistPart(({ value, dtype }) => fromMemory(v128.load32_splat(pointer(operands.length + value)), dtype))
+  }
+  const chunks = (elements: I32) => elements.add(chunkLength - 1).divU(chunkLength)
+  const bytes = partialBytes * reductions.length
+
   lowering.hoist()
   fn.while(parts.gt(0).and(start.lt(hi)), () => {
     fn.set(length, i32.load(row))
     fn.set(from, select(lo.gt(start), lo.sub(start), i32.const(0)))
-    fn.set(count, hi.sub(start))
-    fn.set(count, select(count.lt(length), count, length).sub(from))
-    fn.if(count.gt(0), () => {
-      operands.forEach((o, i) => {
-        const base = i32.load(row, 4 + 4 * i)
-        fn.set(o.at, o.step === 'same' ? base : base.add(from.shl(2)))
-      })
-      emitRow(
-        { fn, lowering, inputs: ins, outputs: outs, count, position: from, usesPosition: lowering.readsPosition },
-        writeTo(fn, outs),
-      )
+    fn.set(end, hi.sub(start))
+    if (reducing) {
+      // A chunk is of the thread in whose share it starts.
+      fn.set(from, chunks(from).mul(chunkLength))
+      fn.set(end, chunks(end).mul(chunkLength))
+    }
+    fn.set(end, select(end.lt(length), end, length))
+    fn.if(end.gt(from), () => {
+      if (!reducing) {
+        whenLive(() => {
+          begin()
+          fn.set(count, end.sub(from))
+          walk()
+        })
+        return
+      }
+      begin()
+      fn.set(partial, partials.add(from.divU(chunkLength).mul(bytes)))
+      fn.doWhile(() => {
+        for (const each of lanes) each.reset()
+        whenLive(() => {
+          fn.set(count, end.sub(from))
+          fn.set(count, select(count.lt(chunkLength), count, i32.const(chunkLength)))
+          walk()
+        })
+        lanes.forEach((each, r) => {
+          each.store(partial, partialBytes * r)
+        })
+        fn.inc(partial, bytes)
+        fn.inc(from, chunkLength)
+      }, from.lt(end))
     })
+    if (reducing) fn.inc(partials, chunks(length).mul(bytes))
     fn.inc(start, length)
-    fn.inc(row, 4 + 4 * operands.length)
+    fn.inc(row, 4 * rowWords(code))
     fn.inc(parts, -1)
   })
 }
 
 /** A launch over stretches whose operands are given by position in the buffer list. */
+function launchOf(target: Target, code: Stretches, parts: readonly Part[]): Launch {
+  const { exprs } = code
+  const header = headerOf(code)
+  const block = new BlockWriter(stretchKernel(target, code), header, exprs)
+  const table = block.length
+  const total = parts.reduce((n, p) => n + p.length, 0)
+  block.set(0, table * 4)
+  block.set(1, parts.length)
+  block.set(2, total)
+  if (code.reductions.length > 0) block.pointer(3, scratch, 0)
+  parts.forEach(({ length, operands, uniforms = [], guard }, at) => {
+    const word = table + at * rowWords(code)
+    block.set(word, length)
+    for (const [i, { buffer, offset }] of [...operands, ...uniforms, ...(guard ? [guard] : [])].entries())
+      block.pointer(word + 1 + i, buffer, offset)
+  })
+  return block.launch(total * elementCost(exprs))
+}
+
+/** A launch that does nothing but map. */
 export function stretchLaunch(
   target: Target,
   exprs: readonly Expr[],
@@ -87,33 +169,49 @@ export function stretchLaunch(
   outputs: readonly Slot[],
   parts: readonly Part[],
 ): Launch {
-  const entry = stretchKernel(target, exprs, inputs, outputs)
-  const block = new BlockWriter(entry, header, exprs)
-  const table = block.length
-  const total = parts.reduce((n, p) => n + p.length, 0)
-  block.set(0, table * 4)
-  block.set(1, parts.length)
-  block.set(2, total)
-  const width = 1 + inputs.length + outputs.length
-  parts.forEach((part, at) => {
-    block.set(table + at * width, part.length)
-    part.operands.forEach(({ buffer, offset }, i) => {
-      block.pointer(table + at * width + 1 + i, buffer, offset)
-    })
-  })
-  return block.launch(total * elementCost(exprs))
+  return launchOf(target, { exprs, inputs, outputs, uniforms: [], guarded: false, reductions: [] }, parts)
 }
 
 export function prepareForeach(kernel: ForeachKernel, target: Target): Prepared {
-  const { exprs, inputs, outputs } = kernel
-  if (kernel.uniforms?.length || kernel.reductions?.length || kernel.parts.some(({ guard }) => guard))
-    throw new DeviceError('foreach: uniforms, guards and reductions run on the reference device only.')
-  checkDTypes([...inputs, ...outputs])
-  const slots = (dtypes: ForeachKernel['inputs']) => dtypes.map((dtype): Slot => ({ dtype, step: 'unit' }))
-  const present = kernel.parts.filter((p) => p.length > 0)
-  const parts = exprs.some((e) => e.key.includes('index:')) ? present : mergeParts(present)
-  const launches = parts.length === 0 ? [] : [stretchLaunch(target, exprs, slots(inputs), slots(outputs), parts)]
-  return { launches, scratchBytes: () => 0 }
+  const { uniforms = [], reductions = [] } = kernel
+  checkDTypes([...kernel.inputs, ...kernel.outputs, ...uniforms])
+  const ops = reductions.map(({ combine, expr: { dtype } }): ReduceOp => ({ combine, dtype }))
+  if (ops.some(({ combine, dtype }) => combine === 'sum' && dtype === 'bool'))
+    throw new DTypeError('sum is not defined on bool: cast to i32 or f32 first.', { op: 'sum' })
+  const present = kernel.parts.filter(({ length }) => length > 0)
+  const slots = (dtypes: readonly DType[]) => dtypes.map((dtype): Slot => ({ dtype, step: 'unit' }))
+  const guarded = present.some(({ guard }) => guard)
+  const code: Stretches = {
+    exprs: exprsOf(kernel),
+    inputs: slots(kernel.inputs),
+    outputs: slots(kernel.outputs),
+    uniforms,
+    guarded,
+    reductions: ops,
+  }
+  // Chunks are of parts as they are given: what is reduced does not depend on where they lie.
+  const parts = ops.length > 0 ? present : mergeParts(present)
+  const launches = parts.length > 0 ? [launchOf(target, code, parts)] : []
+  const stride = partialBytes * ops.length
+  const chunks = kernel.parts.reduce((sum, { length }) => sum + chunksOf(length), 0)
+  if (ops.length > 0) launches.push(resultsLaunch(target, resultsOf(kernel, ops), stride))
+  return { launches, scratchBytes: () => chunks * stride }
+}
+
+function resultsOf({ parts, reductions = [] }: ForeachKernel, ops: readonly ReduceOp[]): Result[] {
+  const stride = partialBytes * ops.length
+  return reductions.flatMap(({ over, result: { buffer, offset } }, r): Result[] => {
+    const op = ops[r]
+    if (!op) return []
+    const from = partialBytes * r
+    let before = 0
+    const each = parts.map(({ length }, i): Result => {
+      const chunks = chunksOf(length)
+      before += chunks
+      return { op, chunks, from: from + (before - chunks) * stride, to: { buffer, offset: offset + i } }
+    })
+    return over === 'part' ? each : [{ op, chunks: before, from, to: { buffer, offset } }]
+  })
 }
 
 /** Joins parts that continue the one before in every operand: a model built in one go is one stretch. */
@@ -121,12 +219,17 @@ function mergeParts(parts: readonly Part[]): readonly Part[] {
   const merged: Part[] = []
   for (const part of parts) {
     const last = merged.at(-1)
-    const continues = last?.operands.every(({ buffer, offset }, i) => {
+    const continues = (place: Place, i: number) => {
       const next = part.operands[i]
-      return next?.buffer === buffer && next.offset === offset + last.length
-    })
-    if (last && continues) merged[merged.length - 1] = { length: last.length + part.length, operands: last.operands }
+      return next?.buffer === place.buffer && next.offset === place.offset + (last?.length ?? 0)
+    }
+    if (last?.operands.every(continues) && steering(last) === steering(part))
+      merged[merged.length - 1] = { ...last, length: last.length + part.length }
     else merged.push(part)
   }
   return merged
 }
+
+/** A part's uniforms and guard as text. */
+const steering = ({ uniforms = [], guard }: Part): string =>
+  [...uniforms, ...(guard ? [guard] : [])].map(({ buffer, offset }) => `${buffer}+${offset}`).join()

@@ -73,6 +73,8 @@ export class Lowering implements MathContext {
   /** Values that are the same for all elements, in locals set before the loops. */
   readonly #invariant = new Map<Expr, V128>()
   readonly #varies = new Set<Expr>()
+  /** Values that are the same for all elements of a part. */
+  readonly #ofPart = new Set<Expr>()
   readonly #free: Vector[] = []
   /** Locals that go back to the free list when their node is dead. */
   readonly #owned = new Set<number>()
@@ -102,6 +104,7 @@ export class Lowering implements MathContext {
     checkDTypes(this.#order.map((e) => e.dtype))
     for (const e of this.#order) {
       if (e.op === 'input' || e.op === 'index' || e.args.some((a) => this.#varies.has(a))) this.#varies.add(e)
+      else if (e.op === 'uniform' || e.args.some((a) => this.#ofPart.has(a))) this.#ofPart.add(e)
     }
   }
 
@@ -141,16 +144,26 @@ export class Lowering implements MathContext {
   /** Evaluates what no element changes; call once, before the loops. */
   hoist(): void {
     for (const e of this.#order) {
-      if (this.#varies.has(e) || e.op === 'const') continue
+      if (this.#varies.has(e) || this.#ofPart.has(e) || e.op === 'const') continue
       if (e.op === 'scalar') {
         const at = this.#scalars.findIndex((s) => s.slot === e.value && s.dtype === e.dtype)
         const bits = v128.load32_splat(this.block.params, (this.block.scalarWord + at) * 4)
         this.#invariant.set(e, this.fn.let(fromMemory(bits, e.dtype)))
-        continue
-      }
-      const [result] = this.#node(e, 1, (arg) => [this.#shared(arg) ?? i32x4.const(0)])
-      if (result) this.#invariant.set(e, 'index' in result ? result : this.fn.let(result))
+      } else this.#keepInvariant(e)
     }
+  }
+
+  /** Evaluates what no element of a part changes; call for each part, before its loops. */
+  hoistPart(uniform: (leaf: Expr) => V128): void {
+    for (const e of this.#ofPart) {
+      if (e.op === 'uniform') this.#invariant.set(e, this.fn.let(uniform(e)))
+      else this.#keepInvariant(e)
+    }
+  }
+
+  #keepInvariant(e: Expr): void {
+    const [result] = this.#node(e, 1, (arg) => [this.#shared(arg) ?? i32x4.const(0)])
+    if (result) this.#invariant.set(e, 'index' in result ? result : this.fn.let(result))
   }
 
   /** How many vectors of this many elements fit the registers side by side. */

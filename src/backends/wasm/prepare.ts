@@ -1,5 +1,14 @@
 import type { Expr } from '../../kernels/expr.js'
-import { conv2dSizes, type Kernel, type MatmulKernel, type Operand, pool2dSizes } from '../../kernels/kernel.js'
+import {
+  conv2dSizes,
+  exprsOf,
+  type Kernel,
+  type MatmulKernel,
+  type Operand,
+  type Place,
+  pool2dSizes,
+} from '../../kernels/kernel.js'
+import { touches } from '../../kernels/places.js'
 import { addConvKernels, asMatmul, prepareConv } from './conv/index.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
@@ -87,8 +96,13 @@ export function kernelKey(kernel: Kernel): string {
       return [kind, outer, size, inner, count, perOuter, operands([source, index, output])].join('|')
     }
     case 'foreach': {
-      const parts = kernel.parts.map((p) => `${p.length}:${p.operands.map((o) => `${o.buffer}+${o.offset}`).join()}`)
-      return ['f', kernel.inputs, kernel.outputs, parts, exprs(kernel.exprs)].join('|')
+      const places = (all: readonly Place[] = []) => all.map(({ buffer, offset }) => `${buffer}+${offset}`).join()
+      const parts = kernel.parts.map(({ length, operands, uniforms, guard }) =>
+        [length, places(operands), places(uniforms), places(guard && [guard])].join(':'),
+      )
+      const reductions = kernel.reductions?.map(({ combine, over, result }) => [combine, over, places([result])])
+      const { inputs, outputs, uniforms } = kernel
+      return ['f', inputs, outputs, uniforms, parts, reductions?.join(':'), exprs(exprsOf(kernel))].join('|')
     }
   }
 }
@@ -128,9 +142,8 @@ export function extents(kernel: Kernel): readonly number[] {
     }
     case 'foreach': {
       const needs: number[] = []
-      for (const { length, operands } of kernel.parts) {
-        for (const { buffer, offset } of operands) needs[buffer] = Math.max(needs[buffer] ?? 0, 4 * (offset + length))
-      }
+      for (const { place, length } of touches(kernel))
+        needs[place.buffer] = Math.max(needs[place.buffer] ?? 0, 4 * (place.offset + length))
       return Array.from(needs, (bytes) => bytes ?? 0)
     }
   }
