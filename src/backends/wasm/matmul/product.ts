@@ -64,9 +64,8 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
   const [kBlock, mBlock, nBlock] = [word('kBlock'), word('mBlock'), word('nBlock')]
   const packedA = f.let(work.add(workspace.packed))
   const packedB = f.let(packedA.add(packsA.mul(mBlock).mul(kBlock).shl(2)))
-  // Neighbours in memory are neighbours in k, unless A is packed or transposed.
-  const byRows = f.let(packsA.eqz().and(aColumn.eq(4)))
-  const aStep = f.let(select(packsA, i32.const(tile.rows * 4), select(byRows, aRow, aColumn)))
+  const aRowStep = f.let(select(packsA, i32.const(4), aRow))
+  const aStep = f.let(select(packsA, i32.const(tile.rows * 4), aColumn))
   const bStep = f.let(select(packsB, i32.const(width * 4), bRow))
   for (let i = 0; i < tile.rowVectors; i++) f.store(work, f32x4.const(0), workspace.zeros + i * 16)
 
@@ -88,7 +87,7 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
           f.set(aTileStep, depth.mul(tile.rows * 4))
         })
         const c = f.let(output.add(i0.mul(outputRow)).add(n0.mul(outputColumn)))
-        const operands = { aTile, aTileStep, aStep, byRows, panel, panelStep, bStep, packsB }
+        const operands = { aTile, aTileStep, aRowStep, aStep, panel, panelStep, bStep, packsB }
         emitTiles(
           f,
           { micro, tile, copyTile },

@@ -19,11 +19,11 @@ interface BlockLocals {
   readonly depth: Int
   readonly rows: Int
   readonly columns: Int
-  /** The first tile of A, the step to the next, the step inside (see `MicroKernels`). */
+  /** The first tile of A, the step to the next, the steps inside it to the next row and the next k. */
   readonly aTile: Int
   readonly aTileStep: Int
+  readonly aRowStep: Int
   readonly aStep: Int
-  readonly byRows: Int
   /** The first panel of B, the step to the next, the step from one k to the next. */
   readonly panel: Int
   readonly panelStep: Int
@@ -46,7 +46,7 @@ export function emitTiles(
   { micro, tile, copyTile }: { readonly micro: MicroKernels; readonly tile: Tile; readonly copyTile: CopyTile },
   block: BlockLocals,
 ): void {
-  const { work, k0, depth, rows, aStep, byRows, bStep, packsB, c, outputRow, outputColumn } = block
+  const { work, k0, depth, rows, aRowStep, aStep, bStep, packsB, c, outputRow, outputColumn } = block
   const width = columnsOf(tile)
   const zeros = work.add(workspace.zeros)
   const panel = f.let(block.panel)
@@ -54,9 +54,9 @@ export function emitTiles(
 
   // A single row: many columns at once.
   const rowWidth = tile.rowVectors * 4
-  f.if(rows.eq(1).and(byRows).and(packsB.eqz()).and(outputColumn.eq(4)), () => {
+  f.if(rows.eq(1).and(packsB.eqz()).and(outputColumn.eq(4)), () => {
     f.while(left.ge(rowWidth), () => {
-      f.call(micro.row, [depth, block.aTile, 0, panel, bStep, select(k0, c, zeros), 0, c, 0])
+      f.call(micro.row, [depth, block.aTile, 0, aStep, panel, bStep, select(k0, c, zeros), 0, c, 0])
       f.inc(c, rowWidth * 4)
       f.inc(panel, rowWidth * 4)
       f.inc(left, -rowWidth)
@@ -73,7 +73,16 @@ export function emitTiles(
       f.while(high.gt(0), () => {
         before()
         const start = [select(k0, target, zeros), select(k0, step, i32.const(0))] as const
-        callMicro(f, micro, byRows, high, tile.rows, [depth, aTile, aStep, panel, bStep, ...start, target, step])
+        const args: Ten = [depth, aTile, aRowStep, aStep, panel, bStep, ...start, target, step]
+        const call = (kernels: readonly MicroKernel[]) => callMicro(f, kernels, high, tile.rows, args)
+        const { tiles, columns } = micro
+        if (columns.length === 0) call(tiles)
+        else
+          f.if(
+            aRowStep.eq(4),
+            () => call(columns),
+            () => call(tiles),
+          )
         after()
         f.inc(corner, outputRow.mul(tile.rows))
         f.inc(aTile, block.aTileStep)
@@ -103,18 +112,13 @@ export function emitTiles(
   })
 }
 
-type Nine = readonly [I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like]
+type Ten = readonly [I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like]
 
 /** Calls the kernel for `rows` rows, at most a tile's. */
-function callMicro(f: Fn, micro: MicroKernels, byRows: Int, rows: Int, most: number, args: Nine): void {
-  const fewer = (family: readonly MicroKernel[], count: number): void => {
-    const kernel = family[count - 1]
-    if (!kernel) return
-    const call = () => f.call(kernel, args)
-    if (count === 1) call()
-    else f.if(count === most ? rows.ge(count) : rows.eq(count), call, () => fewer(family, count - 1))
-  }
-  const byRow = () => fewer(micro.byRows, most)
-  const byColumn = () => fewer(micro.byColumns, most)
-  f.if(byRows, byRow, byColumn)
+function callMicro(f: Fn, kernels: readonly MicroKernel[], rows: Int, count: number, args: Ten): void {
+  const kernel = kernels[count - 1]
+  if (!kernel) return
+  const call = () => f.call(kernel, args)
+  if (count === 1) call()
+  else f.if(rows.ge(count), call, () => callMicro(f, kernels, rows, count - 1, args))
 }
