@@ -1,6 +1,6 @@
 import { type ModelTensor, tensorsOf, untied } from '../model/walk.js'
 import { DeviceError, ShapeError } from '../shapes/errors.js'
-import type { DType } from '../shapes/dtype.js'
+import { type DType, isFloat, isHalf } from '../shapes/dtype.js'
 import { type TypedArray, toBytes } from '../tensor/elements.js'
 import { decode, encode, type FileDType, type HostArrays, hostDType, type RawTensor } from './raw-tensor.js'
 import { parseSafetensors, writeSafetensors } from './safetensors.js'
@@ -87,7 +87,10 @@ const sameBytes = (a: RawTensor, b: RawTensor): boolean =>
 function readableAs(file: FileDType, dtype: DType): boolean {
   const host = hostDType(file)
   if (host === undefined) return false
-  if (dtype === 'f32' || dtype === 'f64') return host === 'f32' || host === dtype
+  if (host === dtype) return true
+  if (dtype === 'f32') return isHalf(host)
+  if (dtype === 'f64') return isFloat(host)
+  if (isHalf(dtype)) return false
   if (dtype === 'bool' || host === 'bool') return dtype === host
   return host === 'i32' || host === 'u32'
 }

@@ -1,7 +1,7 @@
-import type { DType } from '../tensor/dtype.js'
+import { narrow, widen } from '../shapes/half.js'
+import { type DType, isHalf } from '../tensor/dtype.js'
 import { DTypeError, FormatError, ShapeError } from '../tensor/errors.js'
 import { elements } from './elements.js'
-import { widenBfloat16, widenFloat16 } from './half.js'
 import { quoted } from './malformed.js'
 
 /**
@@ -19,8 +19,8 @@ const fileDTypes = {
   F8_E5M2FNUZ: { size: 1, dtype: undefined },
   I16: { size: 2, dtype: 'i32' },
   U16: { size: 2, dtype: 'u32' },
-  F16: { size: 2, dtype: 'f32' },
-  BF16: { size: 2, dtype: 'f32' },
+  F16: { size: 2, dtype: 'f16' },
+  BF16: { size: 2, dtype: 'bf16' },
   I32: { size: 4, dtype: 'i32' },
   U32: { size: 4, dtype: 'u32' },
   F32: { size: 4, dtype: 'f32' },
@@ -46,10 +46,12 @@ export interface RawTensor {
   readonly origin?: { readonly name: string; readonly offset: number }
 }
 
-/** The array that holds a dtype's elements on the host. `bool` is 0 or 1 in a `Uint32Array`, as in device memory. */
+/** The array that holds a dtype's elements on the host: `bool` as 0 or 1 in u32, as in device memory, `f16` and `bf16` as f32. */
 export interface HostArrays {
   f64: Float64Array
   f32: Float32Array
+  f16: Float32Array
+  bf16: Float32Array
   i32: Int32Array
   u32: Uint32Array
   bool: Uint32Array
@@ -103,8 +105,8 @@ export function decode<D extends DType>(raw: RawTensor, as: D): HostArrays[D] {
 }
 
 /**
- * The bytes of a tensor as a file holds them: f64 → F64, f32 → F32, i32 → I32, u32 → U32, bool → BOOL (one byte each).
- * All but bool share the memory of `values`.
+ * The bytes of a tensor as a file holds them: f64 → F64, f32 → F32, i32 → I32, u32 → U32, bool → BOOL (one byte each),
+ * which all but bool share with `values`; f16 → F16 and bf16 → BF16, rounded to the nearest, ties to even.
  *
  * @throws DTypeError if the array is not the dtype's own or a bool is neither 0 nor 1
  * @throws ShapeError if the number of values is not that of the shape
@@ -123,9 +125,9 @@ export function encode<D extends DType>(values: HostArrays[D], dtype: D, shape: 
       { op: 'encode', shapes: [shape] },
     )
   }
-  const bytes =
-    dtype === 'bool' ? boolBytes(values) : new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  return { dtype: file, shape, bytes }
+  if (dtype === 'bool') return { dtype: file, shape, bytes: boolBytes(values) }
+  const stored = isHalf(dtype) ? narrow(values, dtype) : values
+  return { dtype: file, shape, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
 }
 
 /** Refuses a tensor whose bytes are not exactly those of its shape. */
@@ -144,6 +146,8 @@ export function checkByteLength(raw: RawTensor, op: string): void {
 const hostForms = {
   f64: { array: Float64Array, file: 'F64' },
   f32: { array: Float32Array, file: 'F32' },
+  f16: { array: Float32Array, file: 'F16' },
+  bf16: { array: Float32Array, file: 'BF16' },
   i32: { array: Int32Array, file: 'I32' },
   u32: { array: Uint32Array, file: 'U32' },
   bool: { array: Uint32Array, file: 'BOOL' },
@@ -152,6 +156,8 @@ const hostForms = {
 const decoders: { readonly [D in DType]: (raw: RawTensor) => HostArrays[D] } = {
   f64: (raw) => (raw.dtype === 'F64' ? elements(Float64Array, raw.bytes) : Float64Array.from(singles(raw, 'f64'))),
   f32: (raw) => singles(raw, 'f32'),
+  f16: (raw) => (raw.dtype === 'F16' ? singles(raw, 'f16') : unreadable(raw, 'f16')),
+  bf16: (raw) => (raw.dtype === 'BF16' ? singles(raw, 'bf16') : unreadable(raw, 'bf16')),
   i32: (raw) => (raw.dtype === 'I32' ? elements(Int32Array, raw.bytes) : fitted(raw, 'i32', Int32Array)),
   u32: (raw) => (raw.dtype === 'U32' ? elements(Uint32Array, raw.bytes) : fitted(raw, 'u32', Uint32Array)),
   bool: booleans,
@@ -160,9 +166,9 @@ const decoders: { readonly [D in DType]: (raw: RawTensor) => HostArrays[D] } = {
 /** The floats that f32 holds exactly. */
 function singles(raw: RawTensor, as: DType): Float32Array {
   if (raw.dtype === 'F32') return elements(Float32Array, raw.bytes)
-  if (raw.dtype === 'F16') return widenFloat16(elements(Uint16Array, raw.bytes))
-  if (raw.dtype === 'BF16') return widenBfloat16(elements(Uint16Array, raw.bytes))
-  throw unreadable(raw, as)
+  if (raw.dtype === 'F16') return widen(elements(Uint16Array, raw.bytes), 'f16')
+  if (raw.dtype === 'BF16') return widen(elements(Uint16Array, raw.bytes), 'bf16')
+  return unreadable(raw, as)
 }
 
 const integerArrays = {
@@ -179,7 +185,7 @@ const integerArrays = {
 /** Integers of any width as 32-bit ones, refused unless every value fits. */
 function fitted<A extends Int32Array | Uint32Array>(raw: RawTensor, as: DType, array: new (length: number) => A): A {
   const { dtype } = raw
-  if (!isIntegerType(dtype)) throw unreadable(raw, as)
+  if (!isIntegerType(dtype)) return unreadable(raw, as)
   const source: ArrayLike<number | bigint> = elements<ArrayLike<number | bigint>>(integerArrays[dtype], raw.bytes)
   const out = new array(source.length)
   for (let i = 0; i < source.length; i++) {
@@ -200,7 +206,7 @@ function isIntegerType(dtype: FileDType): dtype is keyof typeof integerArrays {
 }
 
 function booleans(raw: RawTensor): Uint32Array {
-  if (raw.dtype !== 'BOOL') throw unreadable(raw, 'bool')
+  if (raw.dtype !== 'BOOL') return unreadable(raw, 'bool')
   const wrong = raw.bytes.findIndex((byte) => byte > 1)
   if (wrong >= 0) {
     throw new FormatError(
@@ -222,10 +228,10 @@ function boolBytes(values: ArrayLike<number>): Uint8Array {
   return bytes
 }
 
-function unreadable(raw: RawTensor, as: DType): DTypeError {
+function unreadable(raw: RawTensor, as: DType): never {
   const natural = hostDType(raw.dtype)
   const remedy = natural === undefined ? 'write it again in a type that has one' : `read it as ${natural}, then cast`
-  return new DTypeError(`decode: ${label(raw)} is ${raw.dtype}, which ${as} does not hold exactly; ${remedy}`, {
+  throw new DTypeError(`decode: ${label(raw)} is ${raw.dtype}, which ${as} does not hold exactly; ${remedy}`, {
     op: 'decode',
   })
 }

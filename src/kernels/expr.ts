@@ -1,11 +1,12 @@
-import type { DType } from '../shapes/dtype.js'
+import { type DType, isHalf } from '../shapes/dtype.js'
 
 /**
  * Elementwise expressions: a typed scalar DAG that says what happens to one element. Elementwise ops,
  * optimizer steps and update rules are all Exprs; each backend lowers them once, so they are fused
  * and equal everywhere. Pure data: an Expr knows no device, no tensor and no shape.
  *
- * One arithmetic: nothing is contracted or reassociated by a backend; `fma` is written by the author.
+ * One arithmetic: nothing is contracted or reassociated by a backend; `fma` is written by the author. f16 and bf16 are
+ * only stored: their nodes are inputs, constants, selections and casts from and to f32, and nothing computes on them.
  */
 
 /** Unary nodes on floats, and what they compute. `recip` is exactly `1 / x`. */
@@ -227,10 +228,14 @@ export class Expr {
   }
   /**
    * Converts: float → integer truncates and saturates (NaN → 0), anything → bool is `≠ 0`,
-   * bool → number is 0 or 1, between i32 and u32 the bits are kept.
+   * bool → number is 0 or 1, between i32 and u32 the bits are kept. From and to f16 and bf16 by way of f32, rounding to the
+   * nearest, ties to even.
    */
   cast(dtype: DType): Expr {
-    return dtype === this.dtype ? this : new Expr('cast', dtype, [this])
+    if (dtype === this.dtype) return this
+    const single = dtype === 'f32' || this.dtype === 'f32'
+    if (!single && (isHalf(dtype) || isHalf(this.dtype))) return this.cast('f32').cast(dtype)
+    return new Expr('cast', dtype, [this])
   }
   /** The same 32 bits read as another dtype: between f32, i32 and u32. Which bits a NaN has is unspecified. */
   bitcast(dtype: 'f32' | 'i32' | 'u32'): Expr {

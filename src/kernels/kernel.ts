@@ -222,6 +222,26 @@ export function exprsOf(kernel: Kernel): readonly Expr[] {
   }
 }
 
+/** The dtypes that a kernel itself computes with, beside those of its expressions; f16 and bf16 are not among them. */
+export function arithmeticDTypes(kernel: Kernel): readonly DType[] {
+  switch (kernel.kind) {
+    case 'map':
+    case 'gather':
+      return []
+    case 'foreach':
+      return (kernel.reductions ?? []).map(({ expr }) => expr.dtype)
+    case 'reduce':
+      return [kernel.expr.dtype]
+    case 'matmul':
+    case 'conv2d':
+      return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
+    case 'pool2d':
+      return [...kernel.inputs, kernel.output].map(({ dtype }) => dtype)
+    case 'scatterAdd':
+      return [kernel.source.dtype, kernel.output.dtype]
+  }
+}
+
 /** What the operands of a convolution hold: how many elements a, b and the output have. */
 export function conv2dSizes(kernel: Conv2dKernel): readonly [a: number, b: number, output: number] {
   const { pass, batch, inChannels, outChannels, groups, size, outSize, kernel: window } = kernel

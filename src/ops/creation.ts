@@ -1,5 +1,5 @@
 import { checkShape, type Dims, showShape } from '../shapes/dim.js'
-import type { DType, FloatDType } from '../shapes/dtype.js'
+import { type DType, type FloatDType, isFloat } from '../shapes/dtype.js'
 import { DTypeError, OptionError, ShapeError } from '../shapes/errors.js'
 import { flattenNested, type Nested, nestedDType, nestedShape } from '../shapes/nested.js'
 import { sizeOf } from '../shapes/strides.js'
@@ -18,6 +18,7 @@ import type {
   Tensor,
 } from '../tensor/tensor.js'
 import { mapInto, type NumberDType } from './define.js'
+import { forDType } from './expressions.js'
 import { filled } from './fill.js'
 
 export { dim } from '../shapes/dim.js'
@@ -276,28 +277,28 @@ export function normal<const S extends Dims, D extends FloatDType = 'f32'>(
 }
 
 // Scalars 0 and 1 are the generator's key.
-const scaled = (unit: Expr): Record<FloatDType, Expr> => {
+const scaled = (unit: Expr) => {
   const shifted = unit.mul(scalar(3, 'f32')).add(scalar(2, 'f32'))
-  return { f32: shifted, f64: shifted.cast('f64') }
+  return forDType((dtype) => shifted.cast(dtype))
 }
 const uniforms = scaled(uniformUnit())
 const normals = scaled(normalUnit())
 
 function random(
   op: string,
-  exprs: Record<FloatDType, Expr>,
+  exprs: (dtype: DType) => Expr,
   shape: Dims,
   scalars: readonly number[],
   { dtype = 'f32', device = defaultDevice() }: CreateOptions<FloatDType>,
 ): TensorRecord {
   checkShape(op, shape)
-  if (!(dtype in exprs)) {
-    const message = `${op}: random numbers are f32 or f64, got dtype ${String(dtype)}; make f32 and convert with .to().`
+  if (!isFloat(dtype)) {
+    const message = `${op}: random numbers are floats, got dtype ${String(dtype)}; make f32 and convert with .to().`
     throw new DTypeError(message, { op })
   }
   return mapInto(
     emptyTensor(device, dtype, shape),
-    exprs[dtype],
+    exprs(dtype),
     [],
     device.hostScalars(() => [...device.generator.next(), ...scalars]),
   )

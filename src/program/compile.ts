@@ -1,5 +1,5 @@
 import { type Dims, type Shape, sameShape } from '../shapes/dim.js'
-import type { DType } from '../shapes/dtype.js'
+import { type DType, isFloat } from '../shapes/dtype.js'
 import { CaptureError, DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
 import { sizeOf } from '../shapes/strides.js'
 import { type Device, defaultDevice, isCapturing } from '../tensor/device.js'
@@ -22,6 +22,10 @@ const specOf =
 
 /** An f32 argument of the stated sizes: `compile([f32(32, 784)], …)`. */
 export const f32 = specOf('f32')
+/** An f16 argument of the stated sizes. */
+export const f16 = specOf('f16')
+/** A bf16 argument of the stated sizes. */
+export const bf16 = specOf('bf16')
 /** An i32 argument of the stated sizes. */
 export const i32 = specOf('i32')
 /** A u32 argument of the stated sizes. */
@@ -239,5 +243,12 @@ function admitted(device: Device, spec: Spec, value: unknown, position: number):
   return made
 }
 
-const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f64'
-const arrays = { f64: Float64Array, f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array }
+const arrays = {
+  f64: Float64Array,
+  f32: Float32Array,
+  f16: Float32Array,
+  bf16: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  bool: Uint8Array,
+}

@@ -20,7 +20,15 @@ export interface MemoryStats {
 }
 
 /** Element sizes in device memory. `bool` takes 4 bytes: 0 or 1 as u32, as on a GPU. */
-export const bytesPerElement: Readonly<Record<DType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, bool: 4 }
+export const bytesPerElement: Readonly<Record<DType, number>> = {
+  f64: 8,
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i32: 4,
+  u32: 4,
+  bool: 4,
+}
 
 /** A program bound to its buffers. */
 export interface Executable {

@@ -1,13 +1,19 @@
-import type { DType } from '../shapes/dtype.js'
+import { type DType, isFloat, isHalf } from '../shapes/dtype.js'
+import { narrow, widen } from '../shapes/half.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from './backend.js'
 import type { Layout } from './record.js'
 
-/** Host arrays of elements; `bool` comes as Uint8Array of 0 and 1. */
+/** Host arrays of elements; `bool` comes as Uint8Array of 0 and 1, `f16` and `bf16` as Float32Array. */
 export type TypedArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint8Array
+
+/** The bits of f16 and bf16 elements. */
+const halves = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array =>
+  new Uint16Array(buffer, byteOffset, byteLength / 2)
 
 /** Elements of device memory as a host array. */
 function view(dtype: DType, bytes: Uint8Array): Float64Array | Float32Array | Int32Array | Uint32Array {
+  if (isHalf(dtype)) return widen(halves(bytes), dtype)
   const { buffer, byteOffset, byteLength } = bytes
   const length = byteLength / bytesPerElement[dtype]
   if (dtype === 'f64') return new Float64Array(buffer, byteOffset, length)
@@ -17,7 +23,7 @@ function view(dtype: DType, bytes: Uint8Array): Float64Array | Float32Array | In
 
 function allocate(dtype: DType, length: number): TypedArray {
   if (dtype === 'f64') return new Float64Array(length)
-  if (dtype === 'f32') return new Float32Array(length)
+  if (isFloat(dtype)) return new Float32Array(length)
   if (dtype === 'bool') return new Uint8Array(length)
   return dtype === 'i32' ? new Int32Array(length) : new Uint32Array(length)
 }
@@ -87,7 +93,7 @@ export function nested({ shape }: Layout, data: TypedArray): unknown {
 
 /** Whether a dtype holds a number as it is: integers are whole and in range, bool is 0 or 1. */
 export function fits(value: number, dtype: DType): boolean {
-  if (dtype === 'f32' || dtype === 'f64') return true
+  if (isFloat(dtype)) return true
   const [least, most] = dtype === 'bool' ? [0, 1] : dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1]
   return Number.isInteger(value) && value >= least && value <= most
 }
@@ -100,6 +106,7 @@ export function toBytes(values: ArrayLike<number | boolean>, dtype: DType): Uint
     (dtype === 'i32' && values instanceof Int32Array) ||
     (dtype === 'u32' && values instanceof Uint32Array)
   if (direct) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  if (isHalf(dtype)) return new Uint8Array(narrow(values, dtype).buffer)
   const out = view(dtype, new Uint8Array(values.length * bytesPerElement[dtype]))
   for (let i = 0; i < values.length; i++) {
     const value = Number(values[i])

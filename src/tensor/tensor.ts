@@ -34,7 +34,7 @@ export type Axes<S extends Shape> = Ax<S> | readonly Ax<S>[]
  */
 export type ReduceResult<S extends Shape, A, D extends DType, T extends Tape> = Res<Reduce<S, NoInfer<A>>, D, T>
 
-/** The `this` of operations that are defined for f32 and f64 only. */
+/** The `this` of operations that are defined for floats only. */
 export interface FloatTensor {
   readonly dtype: FloatDType
 }
@@ -167,11 +167,13 @@ type Literals<N> = N extends 1 ? never : number extends N ? never : N extends Na
 interface DataTypes {
   f64: Float64Array
   f32: Float32Array
+  f16: Float32Array
+  bf16: Float32Array
   i32: Int32Array
   u32: Uint32Array
   bool: Uint8Array
 }
-/** The typed array that holds elements of dtype D; bool has a byte an element. */
+/** The typed array that holds elements of dtype D; bool has a byte an element, f16 and bf16 come as f32, which is exact. */
 export type DataOf<D extends DType> = DataTypes[D]
 
 /** What backward() may be told. */

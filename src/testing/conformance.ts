@@ -15,6 +15,7 @@ import {
 } from './conformance/elementwise.js'
 import { conv2dCases } from './conformance/convolutions.js'
 import { foreachCases } from './conformance/foreachs.js'
+import { halfCases } from './conformance/halves.js'
 import { indexingCases } from './conformance/indexing.js'
 import { layoutCases, sharingCases, sizeCases } from './conformance/maps.js'
 import { matmulCases } from './conformance/matmuls.js'
@@ -63,6 +64,7 @@ export function conformanceCases(seed = 1): ConformanceCase[] {
     foreachCases,
     conv2dCases,
     pool2dCases,
+    halfCases,
   ]
   return families.flatMap((family, i) => family(new Random(seed * 101 + i)))
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { widenBfloat16, widenFloat16 } from '../../src/io/half.js'
 import { decode, encode, type FileDType, fileDTypeNames, hostDType, type RawTensor } from '../../src/io/raw-tensor.js'
+import { widen } from '../../src/shapes/half.js'
 import type { DType } from '../../src/tensor/dtype.js'
 import { DTypeError, FormatError, ShapeError } from '../../src/tensor/errors.js'
 import { surrounded } from './damage.js'
@@ -16,7 +16,7 @@ function raw(dtype: FileDType, values: ArrayBufferView, length: number, origin?:
 
 describe('16-bit floats', () => {
   test('every F16 pattern has the value its definition gives', () => {
-    const wide = widenFloat16(allBits)
+    const wide = widen(allBits, 'f16')
     for (const bits of allBits) {
       const sign = bits >> 15 ? -1 : 1
       const exponent = (bits >> 10) & 31
@@ -34,22 +34,24 @@ describe('16-bit floats', () => {
   })
 
   test('every BF16 pattern is the upper half of its f32', () => {
-    const bits = new Uint32Array(widenBfloat16(allBits).buffer)
+    const bits = new Uint32Array(widen(allBits, 'bf16').buffer)
     expect(bits.every((wide, i) => wide === i * 0x10000)).toBe(true)
   })
 
   test('the payload of an F16 NaN is kept', () => {
-    expect(new Uint32Array(widenFloat16(Uint16Array.of(0x7e01, 0xfe55)).buffer)).toEqual(
+    expect(new Uint32Array(widen(Uint16Array.of(0x7e01, 0xfe55), 'f16').buffer)).toEqual(
       Uint32Array.of(0x7fc02000, 0xffcaa000),
     )
   })
 })
 
 describe('decode', () => {
-  const dtypes: readonly DType[] = ['f64', 'f32', 'i32', 'u32', 'bool']
+  const dtypes: readonly DType[] = ['f64', 'f32', 'f16', 'bf16', 'i32', 'u32', 'bool']
   const accepted: Readonly<Record<DType, readonly FileDType[]>> = {
     f64: ['F64', 'F32', 'F16', 'BF16'],
     f32: ['F32', 'F16', 'BF16'],
+    f16: ['F16'],
+    bf16: ['BF16'],
     i32: ['I64', 'I32', 'I16', 'I8', 'U64', 'U32', 'U16', 'U8'],
     u32: ['I64', 'I32', 'I16', 'I8', 'U64', 'U32', 'U16', 'U8'],
     bool: ['BOOL'],

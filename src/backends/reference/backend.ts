@@ -1,6 +1,7 @@
-import type { Kernel } from '../../kernels/kernel.js'
+import { arithmeticDTypes, type Kernel } from '../../kernels/kernel.js'
 import type { Backend, Buffer } from '../../tensor/backend.js'
-import { DeviceError } from '../../tensor/errors.js'
+import { isHalf } from '../../tensor/dtype.js'
+import { DeviceError, DTypeError } from '../../tensor/errors.js'
 import { runConv2d } from './conv2d.js'
 import { runForeach } from './foreach.js'
 import { runGather, runScatterAdd } from './gather.js'
@@ -66,6 +67,8 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): B
 }
 
 function runKernel(kernel: Kernel, buffers: readonly ReferenceBuffer[], scalars: readonly number[]): void {
+  const half = arithmeticDTypes(kernel).find(isHalf)
+  if (half) throw new DTypeError(`${kernel.kind}: not defined on ${half}; cast to f32 first.`, { op: kernel.kind })
   if (kernel.kind === 'map') runMap(kernel, buffers, scalars)
   else if (kernel.kind === 'reduce') runReduce(kernel, buffers, scalars)
   else if (kernel.kind === 'foreach') runForeach(kernel, buffers, scalars)

@@ -1,14 +1,24 @@
-import type { DType } from '../../tensor/dtype.js'
+import { halfBits, halfValue } from '../../shapes/half.js'
+import { type DType, isHalf } from '../../tensor/dtype.js'
 import { type Buffer, bytesPerElement, type MemoryStats } from '../../tensor/backend.js'
 import { DeviceError } from '../../tensor/errors.js'
 
-/** The elements of a buffer; `bool` lies in memory as u32. */
-export type Elements = Float64Array | Float32Array | Int32Array | Uint32Array
+/** The elements of a buffer as they lie in memory: `bool` as u32, `f16` and `bf16` as bits. */
+export type Elements = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array
+
+const asItIs = (x: number) => x
+/** The number that an element of memory stands for. */
+export const decoderOf = (dtype: DType): ((element: number) => number) =>
+  isHalf(dtype) ? (bits) => halfValue(bits, dtype) : asItIs
+/** The element that stands for a number. */
+export const encoderOf = (dtype: DType): ((value: number) => number) =>
+  isHalf(dtype) ? (value) => halfBits(value, dtype) : asItIs
 
 function view(dtype: DType, bytes: ArrayBuffer, byteLength: number): Elements {
   const length = Math.floor(byteLength / bytesPerElement[dtype])
   if (dtype === 'f64') return new Float64Array(bytes, 0, length)
   if (dtype === 'f32') return new Float32Array(bytes, 0, length)
+  if (isHalf(dtype)) return new Uint16Array(bytes, 0, length)
   return dtype === 'i32' ? new Int32Array(bytes, 0, length) : new Uint32Array(bytes, 0, length)
 }
 

@@ -1,5 +1,5 @@
 import type { Combine, ReduceKernel } from '../../kernels/kernel.js'
-import type { DType } from '../../tensor/dtype.js'
+import { type DType, isFloat } from '../../tensor/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
 import { checkBuffers, checkDType, checkOperand, checkProgram, checkScalars, nameOf } from './check.js'
@@ -155,7 +155,8 @@ function firstExtreme(wins: Wins): Accumulator {
 
 /** What an empty axis gives: the value that loses against every other. */
 function identityOf(combine: Combine, dtype: DType): number {
-  const lowest = { f64: -Infinity, f32: -Infinity, i32: -(2 ** 31), u32: 0, bool: 0 }
-  const highest = { f64: Infinity, f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, bool: 1 }
-  return combine === 'max' ? lowest[dtype] : highest[dtype]
+  const max = combine === 'max'
+  if (isFloat(dtype)) return max ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+  if (dtype === 'i32') return max ? -(2 ** 31) : 2 ** 31 - 1
+  return max ? 0 : dtype === 'bool' ? 1 : 2 ** 32 - 1
 }

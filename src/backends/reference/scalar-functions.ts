@@ -1,5 +1,6 @@
 import type { BinaryOp, CompareOp, Expr, UnaryOp } from '../../kernels/expr.js'
-import type { DType } from '../../tensor/dtype.js'
+import { halfBits, halfValue } from '../../shapes/half.js'
+import { type DType, type HalfDType, isFloat, isHalf } from '../../tensor/dtype.js'
 import { DTypeError } from '../../tensor/errors.js'
 import { erf } from './erf.js'
 import { fmaF32 } from './fma.js'
@@ -92,13 +93,20 @@ const compare: Readonly<Record<CompareOp, ScalarFunction>> = {
   ge: (a, b) => Number(a >= b),
 }
 
-const unary = { f64: floatUnary, f32: floatUnary, i32: integerUnary, u32: integerUnary, bool: boolUnary }
-const binary = { f64: floatBinary, f32: floatBinary, i32: integerBinary, u32: unsignedBinary, bool: boolBinary }
+const tables = {
+  f64: [floatUnary, floatBinary],
+  f32: [floatUnary, floatBinary],
+  i32: [integerUnary, integerBinary],
+  u32: [integerUnary, unsignedBinary],
+  bool: [boolUnary, boolBinary],
+} as const
 
-/** Brings a result back into its dtype: f32 rounds, integers keep their low 32 bits. */
+/** Brings a result back into its dtype: floats round, integers keep their low 32 bits. */
 const wrap: Readonly<Record<DType, (x: number) => number>> = {
   f64: (x) => x,
   f32: Math.fround,
+  f16: (x) => halfValue(halfBits(x, 'f16'), 'f16'),
+  bf16: (x) => halfValue(halfBits(x, 'bf16'), 'bf16'),
   i32: (x) => x | 0,
   u32: (x) => x >>> 0,
   bool: (x) => x,
@@ -109,8 +117,7 @@ const clampTo = (low: number, high: number) => (x: number) =>
 
 const toBool = (x: number) => Number(x !== 0)
 const fromFloat: Readonly<Record<DType, (x: number) => number>> = {
-  f64: (x) => x,
-  f32: Math.fround,
+  ...wrap,
   i32: clampTo(-(2 ** 31), 2 ** 31 - 1),
   u32: clampTo(0, 2 ** 32 - 1),
   bool: toBool,
@@ -119,7 +126,7 @@ const fromInteger = { ...wrap, bool: toBool }
 
 /** The conversion of `Expr.cast`. Constants and host scalars are f64 and converted the same way. */
 export function castFunction(from: DType, to: DType): (x: number) => number {
-  return from === 'f64' || from === 'f32' ? fromFloat[to] : fromInteger[to]
+  return isFloat(from) ? fromFloat[to] : fromInteger[to]
 }
 
 const bits = new DataView(new ArrayBuffer(4))
@@ -141,7 +148,7 @@ function bitcastFunction(from: DType, to: DType): ScalarFunction | undefined {
 }
 
 /** `a · b + c`: rounded once on f32; product and sum rounded each on f64; wrapped on integers. */
-function fmaFunction(dtype: DType): ScalarFunction | undefined {
+function fmaFunction(dtype: Exclude<DType, HalfDType>): ScalarFunction | undefined {
   if (dtype === 'f32') return fmaF32
   if (dtype === 'f64') return (a, b, c) => a * b + c
   return dtype === 'bool' ? undefined : (a, b, c) => wrap[dtype](Math.imul(a, b) + c)
@@ -160,10 +167,13 @@ function lookUp(node: Expr, dtype: DType): ScalarFunction | undefined {
   if (op === 'cast') return castFunction(dtype, node.dtype)
   if (op === 'bitcast') return bitcastFunction(dtype, node.dtype)
   if (op === 'select') return (condition, yes, no) => (condition === 0 ? no : yes)
+  // Nothing computes on what is only stored.
+  if (isHalf(dtype)) return undefined
   if (op === 'fma') return fmaFunction(dtype)
   if (op === 'isNaN') return (x) => Number(Number.isNaN(x))
   if (op in compare) return compare[op as CompareOp]
-  const raw = node.args.length === 1 ? unary[dtype][op as UnaryOp] : binary[dtype][op as BinaryOp]
+  const [unary, binary] = tables[dtype]
+  const raw = node.args.length === 1 ? unary[op as UnaryOp] : binary[op as BinaryOp]
   if (!raw || dtype === 'f64' || dtype === 'bool') return raw
   const toDType = wrap[dtype]
   return (a, b, c) => toDType(raw(a, b, c))

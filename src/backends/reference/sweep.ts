@@ -1,10 +1,12 @@
 import { contiguousStrides, sizeOf } from '../../shapes/strides.js'
+import type { DType } from '../../tensor/dtype.js'
 import { blockSize, type Program } from './evaluate.js'
-import type { Elements } from './memory.js'
+import { decoderOf, type Elements } from './memory.js'
 import { type Placement, walk } from './walk.js'
 
 /** An operand with its memory. */
 export interface Source extends Placement {
+  readonly dtype: DType
   readonly elements: Elements
 }
 
@@ -28,7 +30,7 @@ export function sweep(
   const start = ({ strides, offset }: Placement) => walk(walked, { strides: reorder(strides, axes), offset })
   const loads = program.inputs.flatMap(({ slot, values }) => {
     const source = inputs[slot]
-    return source ? { values, elements: source.elements, next: start(source) } : []
+    return source ? { values, elements: source.elements, decode: decoderOf(source.dtype), next: start(source) } : []
   })
   const nextIndex = program.index && start({ strides: contiguousStrides(shape), offset: first })
   const positions = new Int32Array(blockSize)
@@ -36,9 +38,9 @@ export function sweep(
   const total = sizeOf(shape)
   for (let done = 0; done < total; done += blockSize) {
     const count = Math.min(blockSize, total - done)
-    for (const { values, elements, next } of loads) {
+    for (const { values, elements, decode, next } of loads) {
       next(count, positions)
-      for (let i = 0; i < count; i++) values[i] = elements[positions[i] ?? 0] ?? 0
+      for (let i = 0; i < count; i++) values[i] = decode(elements[positions[i] ?? 0] ?? 0)
     }
     if (program.index) {
       nextIndex?.(count, positions)

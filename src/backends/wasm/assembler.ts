@@ -110,9 +110,9 @@ export class FunctionBuilder<
   store(address: I32Like, value: Value, offset = 0): void {
     this.raw(codeOf('i32', address) + value.code + effects.store[value.type] + u32(offset))
   }
-  /** One 32-bit lane. */
-  storeLane(address: I32Like, value: Value<'v128'>, lane: number, offset = 0): void {
-    this.raw(codeOf('i32', address) + value.code + effects.store32_lane + u32(offset) + bytes(lane))
+  /** One lane of 32 bits, or of `size` bytes. */
+  storeLane(address: I32Like, value: Value<'v128'>, lane: number, offset = 0, size: 2 | 4 | 8 = 4): void {
+    this.raw(codeOf('i32', address) + value.code + effects.storeLane[size] + u32(offset) + bytes(lane))
   }
   atomicStore(address: I32Like, value: I32Like, offset = 0): void {
     this.raw(codeOf('i32', address) + codeOf('i32', value) + effects.atomicStore + u32(offset))

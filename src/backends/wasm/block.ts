@@ -34,9 +34,9 @@ export class BlockWriter {
   set(word: number, value: number): void {
     this.#words[word] = value
   }
-  pointer(word: number, operand: number, elements: number): void {
+  pointer(word: number, operand: number, bytes: number): void {
     this.#words[word] ??= 0
-    this.#pointers.push({ word, operand, bytes: elements * 4 })
+    this.#pointers.push({ word, operand, bytes })
   }
   launch(nanoseconds: number): Launch {
     return {

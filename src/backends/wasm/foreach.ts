@@ -7,16 +7,17 @@
  */
 import type { Expr } from '../../kernels/expr.js'
 import { exprsOf, type ForeachKernel, type Part, type Place } from '../../kernels/kernel.js'
+import { bytesPerElement } from '../../tensor/backend.js'
 import { DTypeError } from '../../tensor/errors.js'
 import type { DType } from '../../tensor/dtype.js'
-import { type I32, i32, select, v128 } from './assembler.js'
+import { type I32, i32, select } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
 import { type Generated, generated, type KernelBuilder, type Target } from './generated.js'
 import { type Launch, type Prepared, scratch } from './launch.js'
-import { checkDTypes, fromMemory, Lowering } from './lowering.js'
+import { checkDTypes, Lowering } from './lowering.js'
 import { chunkLength, chunksOf, opsKey, partialBytes, PartialLanes, type Result, resultsLaunch } from './partials.js'
 import type { ReduceOp } from './reduce-op.js'
-import { emitRow, emitShare, rowOperand, type Slot, slotsKey, writeTo } from './rows.js'
+import { emitRow, emitShare, loadRepeated, rowOperand, type Slot, slotsKey, writeTo } from './rows.js'
 
 /** Elements at whose multiples threads share: whole cache lines, whole groups of vectors. */
 const grain = 16
@@ -90,10 +91,10 @@ function emitStretches({ module, fn, constants }: KernelBuilder, target: Target,
   }
   const begin = () => {
     operands.forEach((o, i) => {
-      fn.set(o.at, o.step === 'same' ? pointer(i) : pointer(i).add(from.shl(2)))
+      fn.set(o.at, o.step === 'same' ? pointer(i) : pointer(i).add(from.mul(bytesPerElement[o.dtype])))
     })
     fn.set(position, start.add(from))
-    lowering.hoistPart(({ value, dtype }) => fromMemory(v128.load32_splat(pointer(operands.length + value)), dtype))
+    lowering.hoistPart(({ value, dtype }) => loadRepeated(pointer(operands.length + value), dtype))
   }
   const chunks = (elements: I32) => elements.add(chunkLength - 1).divU(chunkLength)
   const bytes = partialBytes * reductions.length
@@ -143,7 +144,7 @@ function emitStretches({ module, fn, constants }: KernelBuilder, target: Target,
 
 /** A launch over stretches whose operands are given by position in the buffer list. */
 function launchOf(target: Target, code: Stretches, parts: readonly Part[]): Launch {
-  const { exprs } = code
+  const { exprs, inputs, outputs } = code
   const header = headerOf(code)
   const block = new BlockWriter(stretchKernel(target, code), header, exprs)
   const table = block.length
@@ -152,11 +153,12 @@ function launchOf(target: Target, code: Stretches, parts: readonly Part[]): Laun
   block.set(1, parts.length)
   block.set(2, total)
   if (code.reductions.length > 0) block.pointer(3, scratch, 0)
+  const dtypes = [...inputs.map(({ dtype }) => dtype), ...outputs.map(({ dtype }) => dtype), ...code.uniforms]
   parts.forEach(({ length, operands, uniforms = [], guard }, at) => {
     const word = table + at * rowWords(code)
     block.set(word, length)
     for (const [i, { buffer, offset }] of [...operands, ...uniforms, ...(guard ? [guard] : [])].entries())
-      block.pointer(word + 1 + i, buffer, offset)
+      block.pointer(word + 1 + i, buffer, offset * bytesPerElement[dtypes[i] ?? 'bool'])
   })
   return block.launch(total * elementCost(exprs))
 }

@@ -1,10 +1,11 @@
 /**
  * Hand-written kernels that move rows chosen by an index array.
  *
- * Words of gather and scatterAdd: source, index, output, outer, size, inner, count, per outer. Words of checkIndices:
+ * Words of gather and scatterAdd: source, index, output, outer, size, inner (of gather in bytes), count, per outer. Words of checkIndices:
  * index, length, size, and the result: position of the first index outside `0 … size − 1`, or −1.
  */
 import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
+import { bytesPerElement } from '../../tensor/backend.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
 import {
   f32x4,
@@ -62,11 +63,10 @@ function defineCheck(module: ModuleBuilder): void {
 function defineGather(module: ModuleBuilder): void {
   const fn = module.function('gather', kernelParameters, { export: true })
   const [params, thread, threads] = fn.params
-  const [source, index, output, outer, size, inner, count, perOuter] = Array.from({ length: 8 }, (_, i) =>
+  const [source, index, output, outer, size, bytes, count, perOuter] = Array.from({ length: 8 }, (_, i) =>
     fn.let(i32.load(params, 4 * i)),
   ) as Words
   const { lo, hi } = emitShare(fn, outer.mul(count), thread, threads)
-  const bytes = fn.let(inner.shl(2))
   const o = fn.let(lo.divU(count))
   const c = fn.let(lo.remU(count))
   const from = fn.local('i32')
@@ -76,25 +76,23 @@ function defineGather(module: ModuleBuilder): void {
     fn.set(from, i32.load(index.add(c.add(perOuter.mul(o).mul(count)).shl(2))))
     fn.set(from, source.add(o.mul(size).add(from).mul(bytes)))
     fn.if(
-      inner.ge(64),
+      bytes.ge(256),
       () => {
         fn.memoryCopy(to, from, bytes)
         fn.inc(to, bytes)
       },
       () => {
-        fn.set(left, inner)
-        fn.while(left.ge(4), () => {
-          fn.store(to, v128.load(from))
-          fn.inc(to, 16)
-          fn.inc(from, 16)
-          fn.inc(left, -4)
-        })
-        fn.while(left.gt(0), () => {
-          fn.store(to, i32.load(from))
-          fn.inc(to, 4)
-          fn.inc(from, 4)
-          fn.inc(left, -1)
-        })
+        fn.set(left, bytes)
+        const move = (step: number, store: () => void) =>
+          fn.while(left.ge(step), () => {
+            store()
+            fn.inc(to, step)
+            fn.inc(from, step)
+            fn.inc(left, -step)
+          })
+        move(16, () => fn.store(to, v128.load(from)))
+        move(4, () => fn.store(to, i32.load(from)))
+        move(2, () => fn.storeLane(to, v128.load16_splat(from), 0, 0, 2))
       },
     )
     fn.inc(lo, 1)
@@ -171,10 +169,15 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
     nanoseconds: 0,
   }
   const name = kind === 'gather' ? 'gather' : output.dtype === 'f32' ? 'scatterAddF32' : 'scatterAddI32'
+  const bytes = bytesPerElement[output.dtype]
   const move: Launch = {
     entry: entry(name),
-    block: Int32Array.of(0, 0, 0, outer, size, inner, count, perOuter ? 1 : 0),
-    pointers: [source, index, output].map((o, operand) => ({ word: operand, operand, bytes: o.offset * 4 })),
+    block: Int32Array.of(0, 0, 0, outer, size, kind === 'gather' ? inner * bytes : inner, count, perOuter ? 1 : 0),
+    pointers: [source, index, output].map((o, operand) => ({
+      word: operand,
+      operand,
+      bytes: o.offset * bytesPerElement[o.dtype],
+    })),
     scalars: [],
     nanoseconds: outer * count * (4 + inner * 0.15),
   }

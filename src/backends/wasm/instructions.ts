@@ -239,6 +239,10 @@ const constant = (lanes: Words): V128 => new Value('v128', simd(0x0c) + bytesOf(
 export const v128 = {
   load: load('v128', simd(0x00), 4),
   load32_splat: load('v128', simd(0x09), 2),
+  load16_splat: load('v128', simd(0x08), 1),
+  /** Four 16-bit lanes, widened with zeros. */
+  load16x4_u: load('v128', simd(0x04), 3),
+  load16_lane: loadLane(simd(0x55), 1),
   load32_zero: load('v128', simd(0x5c), 2),
   load32_lane: loadLane(simd(0x56), 2),
   not: v1(0x4d),
@@ -250,6 +254,11 @@ export const v128 = {
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
   bitselect: ternary(simd(0x52)),
   any_true: unary('v128', 'i32', simd(0x53)),
+}
+
+export const i16x8 = {
+  /** Two vectors of signed 32-bit lanes, each limited to 0 … 65535, side by side. */
+  narrow_i32x4_u: v(0x86),
 }
 
 export const i32x4 = {
@@ -354,7 +363,8 @@ export const effects = {
   store: { i32: '\x36\x02', i64: '\x37\x03', f32: '\x38\x02', f64: '\x39\x03', v128: '\xfd\x0b\x04' } as Readonly<
     Record<ValueType, Code>
   >,
-  store32_lane: '\xfd\x5a\x02',
+  /** By bytes of a lane. */
+  storeLane: { 2: '\xfd\x59\x01', 4: '\xfd\x5a\x02', 8: '\xfd\x5b\x03' } as const,
   atomicStore: '\xfe\x17\x02',
   memoryCopy: '\xfc\x0a\0\0',
   memoryFill: '\xfc\x0b\0',

@@ -3,10 +3,12 @@
  * computed side by side, stage by stage, so that they are in flight at once and V8 can fuse neighbours to 256 bits.
  * A node used twice is evaluated once; what depends on no element is evaluated once per call.
  *
- * bool is 0 or 1 in memory and a mask (0 or −1) in registers.
+ * bool is 0 or 1 in memory and a mask (0 or −1) in registers. f16 and bf16 are their bits, in registers in the lower half
+ * of each lane; only casts look at them.
  */
 import { type Expr, nodes } from '../../kernels/expr.js'
-import type { DType } from '../../tensor/dtype.js'
+import { halfBits } from '../../shapes/half.js'
+import { type DType, isHalf } from '../../tensor/dtype.js'
 import { DTypeError } from '../../tensor/errors.js'
 import {
   f32x4,
@@ -19,6 +21,7 @@ import {
   v128,
 } from './assembler.js'
 import { scalarsOf } from './block.js'
+import { emitFromF16, emitToF16 } from './math/half.js'
 import { emitMath } from './math/index.js'
 import type { MathContext, MathOp, Vector } from './math/interface.js'
 import type { Mode } from './modes.js'
@@ -32,6 +35,7 @@ export function bitsOf(value: number, dtype: DType): number {
     return bitsView.getInt32(0)
   }
   if (dtype === 'bool') return Number.isNaN(value) || value !== 0 ? 1 : 0
+  if (isHalf(dtype)) return halfBits(value, dtype)
   if (Number.isNaN(value)) return 0
   const [low, high] = dtype === 'i32' ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1]
   return Math.trunc(Math.min(high, Math.max(low, value))) | 0
@@ -65,6 +69,16 @@ const mathOps: ReadonlySet<string> = new Set<MathOp>([
   'erf',
   'pow',
 ])
+
+type EmitStages = (context: MathContext, x: readonly Vector[], y?: readonly Vector[]) => readonly Vector[]
+
+/** The code of a node that takes several stages, which need registers besides its arguments. */
+function stagesOf(e: Expr): EmitStages | undefined {
+  if (e.op === 'cast') return e.dtype === 'f16' ? emitToF16 : e.args[0]?.dtype === 'f16' ? emitFromF16 : undefined
+  if (!mathOps.has(e.op)) return undefined
+  if (e.dtype !== 'f32') return refuse(e)
+  return (context, x, y) => emitMath(e.op as MathOp, context, x, y)
+}
 
 /** Generates the code of expressions inside one function. */
 export class Lowering implements MathContext {
@@ -174,7 +188,7 @@ export class Lowering implements MathContext {
     for (const e of this.#order) {
       if (!this.#varies.has(e)) continue
       live++
-      most = Math.max(most, live + (mathOps.has(e.op) ? 3 : 0))
+      most = Math.max(most, live + (stagesOf(e) ? 3 : 0))
       for (const a of new Set(e.args)) {
         const left = (users.get(a) ?? 0) - e.args.filter((b) => b === a).length
         users.set(a, left)
@@ -243,10 +257,10 @@ export class Lowering implements MathContext {
 
   #node(e: Expr, width: number, value: (e: Expr) => readonly V128[]): readonly V128[] {
     const args = e.args.map(value)
-    if (mathOps.has(e.op)) {
-      if (e.dtype !== 'f32') return refuse(e)
+    const stages = stagesOf(e)
+    if (stages) {
       const [x = [], y] = args.map((list) => list.map((v) => (isVector(v) ? v : this.#keep(v))))
-      const results = emitMath(e.op as MathOp, this, x, y)
+      const results = stages(this, x, y)
       for (const r of results) this.#owned.add(r.index)
       // Constants given to pow were put into locals of their own.
       args.flat().forEach((v, i) => {
@@ -268,8 +282,9 @@ export class Lowering implements MathContext {
     const [a = zero, b = zero, c = zero] = args
     const source = e.args[0]?.dtype ?? e.dtype
     if (e.op === 'select') return v128.bitselect(b, c, a)
+    if (e.op === 'cast') return cast(a, source, e.dtype, this)
+    if (isHalf(source)) return refuse(e)
     if (e.op === 'bitcast') return source === 'bool' ? refuse(e) : a
-    if (e.op === 'cast') return cast(a, source, e.dtype, () => this.f32(1))
     if (e.op === 'fma') {
       return e.dtype === 'f32' ? this.mad(a, b, c) : e.dtype === 'bool' ? refuse(e) : i32x4.add(i32x4.mul(a, b), c)
     }
@@ -392,10 +407,16 @@ const boolOps: Operations = {
   ge: (a, b) => v128.or(a, not(b)),
 }
 
-function cast(a: V128, from: DType, to: DType, one: () => V128): V128 {
+function cast(a: V128, from: DType, to: DType, { f32, i32 }: Pick<MathContext, 'f32' | 'i32'>): V128 {
   if (from === to) return a
+  if (from === 'bf16') return i32x4.shl(a, 16)
+  if (to === 'bf16') {
+    const half = i32x4.add(v128.and(i32x4.shr_u(a, 16), i32(1)), i32(0x7fff))
+    // Rounding would carry a NaN over into 0.
+    return i32x4.shr_u(v128.or(i32x4.add(a, half), f32x4.ne(a, a)), 16)
+  }
   if (to === 'bool') return from === 'f32' ? f32x4.ne(a, i32x4.const(0)) : i32x4.ne(a, i32x4.const(0))
-  if (from === 'bool') return to === 'f32' ? v128.and(a, one()) : i32x4.shr_u(a, 31)
+  if (from === 'bool') return to === 'f32' ? v128.and(a, f32(1)) : i32x4.shr_u(a, 31)
   if (to === 'f32') return from === 'i32' ? f32x4.convert_i32x4_s(a) : f32x4.convert_i32x4_u(a)
   if (from === 'f32') return to === 'i32' ? i32x4.trunc_sat_f32x4_s(a) : i32x4.trunc_sat_f32x4_u(a)
   return a

@@ -11,6 +11,7 @@
  */
 import type { Expr } from '../../kernels/expr.js'
 import type { MapKernel, Operand } from '../../kernels/kernel.js'
+import { bytesPerElement } from '../../tensor/backend.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { type FunctionBuilder, i32, type I32, type Local, select } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
@@ -84,13 +85,14 @@ export function fillOdometer(block: BlockWriter, sizes: readonly number[], opera
   })
   operands.forEach(({ operand, buffer, strides }, i) => {
     const word = fixedWords + outer + i * perOperand(outer)
-    block.pointer(word, buffer, operand.offset)
-    block.set(word + 1, (strides[outer] ?? 0) * 4)
+    const size = bytesPerElement[operand.dtype]
+    block.pointer(word, buffer, operand.offset * size)
+    block.set(word + 1, (strides[outer] ?? 0) * size)
     for (let d = 0; d < outer; d++) {
       const stride = strides[d] ?? 0
       const inside = d + 1 < outer ? (sizes[d + 1] ?? 1) * (strides[d + 1] ?? 0) : 0
-      block.set(word + 2 + d, stride * 4)
-      block.set(word + 2 + outer + d, (stride - inside) * 4)
+      block.set(word + 2 + d, stride * size)
+      block.set(word + 2 + outer + d, (stride - inside) * size)
     }
   })
 }
@@ -175,7 +177,12 @@ function emitMap(
     fn.set(count, select(count.lt(chunkSize), count, chunkSize))
     operands.forEach((o, i) => {
       const base = odometer.at[i] ?? first
-      fn.set(o.at, o.step === 'same' ? base : base.add(first.mul(o.step === 'unit' ? 4 : odometer.stride(i))))
+      fn.set(
+        o.at,
+        o.step === 'same'
+          ? base
+          : base.add(first.mul(o.step === 'unit' ? bytesPerElement[o.dtype] : odometer.stride(i))),
+      )
       setStride(fn, o, odometer.stride(i))
     })
     fn.set(position, row.mul(length).add(first))

@@ -105,8 +105,8 @@ export function resultsLaunch(target: Target, results: readonly Result[], stride
       ops.findIndex(([key]) => key === opKey(op)),
     )
     block.set(word + 1, chunks)
-    block.pointer(word + 2, scratch, from / 4)
-    block.pointer(word + 3, to.buffer, to.offset)
+    block.pointer(word + 2, scratch, from)
+    block.pointer(word + 3, to.buffer, to.offset * 4)
   })
   return block.launch(results.reduce((sum, { chunks }) => sum + 10 + 3 * chunks, 0))
 }

@@ -1,5 +1,6 @@
 import type { Expr } from '../../kernels/expr.js'
 import {
+  arithmeticDTypes,
   conv2dSizes,
   exprsOf,
   type Kernel,
@@ -9,6 +10,9 @@ import {
   pool2dSizes,
 } from '../../kernels/kernel.js'
 import { touches } from '../../kernels/places.js'
+import { bytesPerElement } from '../../tensor/backend.js'
+import { isHalf } from '../../tensor/dtype.js'
+import { DTypeError } from '../../tensor/errors.js'
 import { addConvKernels, asMatmul, prepareConv } from './conv/index.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
@@ -22,6 +26,8 @@ import { prepareReduce } from './reduce.js'
 
 /** Turns a descriptor into launches. Throws what is wrong with it before anything runs. */
 export function prepare(kernel: Kernel, target: Target): Prepared {
+  const half = arithmeticDTypes(kernel).find(isHalf)
+  if (half) throw new DTypeError(`${kernel.kind} is not defined on ${half}: cast to f32 first.`, { op: kernel.kind })
   switch (kernel.kind) {
     case 'map':
       return prepareMap(kernel, target)
@@ -109,11 +115,13 @@ export function kernelKey(kernel: Kernel): string {
 
 /** Bytes each buffer of the list must have at least. */
 export function extents(kernel: Kernel): readonly number[] {
-  const strided = (shape: readonly number[], { strides, offset }: Operand) =>
-    shape.includes(0)
-      ? 0
-      : 4 * (1 + shape.reduce((last, size, axis) => last + Math.max(0, (size - 1) * (strides[axis] ?? 0)), offset))
-  const flat = (length: number, { offset }: Operand) => (length === 0 ? 0 : 4 * (offset + length))
+  const strided = (shape: readonly number[], { dtype, strides, offset }: Operand) => {
+    if (shape.includes(0)) return 0
+    const reach = shape.reduce((last, size, axis) => last + Math.max(0, (size - 1) * (strides[axis] ?? 0)), offset)
+    return bytesPerElement[dtype] * (1 + reach)
+  }
+  const flat = (length: number, { dtype, offset }: Operand) =>
+    length === 0 ? 0 : bytesPerElement[dtype] * (offset + length)
   switch (kernel.kind) {
     case 'map':
       return [...kernel.inputs, ...kernel.outputs].map((o) => strided(kernel.shape, o))
@@ -142,8 +150,8 @@ export function extents(kernel: Kernel): readonly number[] {
     }
     case 'foreach': {
       const needs: number[] = []
-      for (const { place, length } of touches(kernel))
-        needs[place.buffer] = Math.max(needs[place.buffer] ?? 0, 4 * (place.offset + length))
+      for (const { place, dtype, length } of touches(kernel))
+        needs[place.buffer] = Math.max(needs[place.buffer] ?? 0, bytesPerElement[dtype] * (place.offset + length))
       return Array.from(needs, (bytes) => bytes ?? 0)
     }
   }

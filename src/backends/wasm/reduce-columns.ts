@@ -6,6 +6,7 @@
  * rows, rows in a block, blocks; then for each operand the distance in bytes of two rows (output: of two blocks).
  */
 import type { Expr } from '../../kernels/expr.js'
+import { bytesPerElement } from '../../tensor/backend.js'
 import { i32, i32x4, type Local, select, type V128 } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
 import { generated, type KernelBuilder, type Target } from './generated.js'
@@ -64,7 +65,7 @@ export function columnsLaunch(pass: Pass, target: Target): Launch {
   block.set(words + 1, pass.block)
   block.set(words + 2, blocks)
   operands.forEach((o, i) => {
-    block.set(words + 3 + i, (o.strides[axis] ?? 0) * 4)
+    block.set(words + 3 + i, (o.strides[axis] ?? 0) * bytesPerElement[o.dtype])
   })
   return block.launch(outerSize * reduced * columns * elementCost([expr]) + outerSize * blocks * tiles * 5)
 }
@@ -110,7 +111,8 @@ function emitColumns(
     fn.set(rows, reduced.sub(firstRow))
     fn.set(rows, select(rows.lt(blockSize), rows, blockSize))
     operands.forEach((o, i) => {
-      const along = o.step === 'same' ? i32.const(0) : first.mul(o.step === 'unit' ? 4 : odometer.stride(i))
+      const along =
+        o.step === 'same' ? i32.const(0) : first.mul(o.step === 'unit' ? bytesPerElement[o.dtype] : odometer.stride(i))
       fn.set(o.at, (odometer.at[i] ?? first).add((o === output ? part : firstRow).mul(rowStep(i))).add(along))
       setStride(fn, o, odometer.stride(i))
     })

@@ -10,6 +10,7 @@
  * without, below 1e-6 with it, at the same speed.
  */
 import type { Expr } from '../../kernels/expr.js'
+import { bytesPerElement } from '../../tensor/backend.js'
 import { i32, i32x4, type Local, select, v128 } from './assembler.js'
 import { BlockWriter, elementCost } from './block.js'
 import { generated, type KernelBuilder, type Target } from './generated.js'
@@ -121,7 +122,12 @@ function emitRows(
     fn.set(count, select(count.lt(chunkSize), count, chunkSize))
     inputs.forEach((o, i) => {
       const base = odometer.at[i] ?? first
-      fn.set(o.at, o.step === 'same' ? base : base.add(first.mul(o.step === 'unit' ? 4 : odometer.stride(i))))
+      fn.set(
+        o.at,
+        o.step === 'same'
+          ? base
+          : base.add(first.mul(o.step === 'unit' ? bytesPerElement[o.dtype] : odometer.stride(i))),
+      )
       setStride(fn, o, odometer.stride(i))
     })
     fn.set(position, rowStart.add(first))

@@ -63,15 +63,11 @@ function check({ shape, axes, combine, inputs, output, expr }: ReduceKernel): vo
 
 /** The result of combining nothing: the value that loses against every other. */
 function empty({ combine, expr: { dtype } }: ReduceKernel): number {
-  return combine === 'sum' ? 0 : (combine === 'max' ? lowest : highest)[dtype]
-}
-const lowest: Readonly<Record<DType, number>> = { f64: -Infinity, f32: -Infinity, i32: -(2 ** 31), u32: 0, bool: 0 }
-const highest: Readonly<Record<DType, number>> = {
-  f64: Infinity,
-  f32: Infinity,
-  i32: 2 ** 31 - 1,
-  u32: 2 ** 32 - 1,
-  bool: 1,
+  const max = combine === 'max'
+  if (combine === 'sum') return 0
+  if (dtype === 'f32') return max ? -Infinity : Infinity
+  if (dtype === 'i32') return max ? -(2 ** 31) : 2 ** 31 - 1
+  return max ? 0 : dtype === 'bool' ? 1 : 2 ** 32 - 1
 }
 
 class Plan {

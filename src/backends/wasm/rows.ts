@@ -2,10 +2,12 @@
  * The inner loop of generated kernels: expressions over one row of `count` elements. Four vectors (or two, when the
  * expression needs many registers) per round: all loads of an operand, computation stage by stage, then stores in
  * neighbouring pairs, which is the shape V8 fuses to 256 bits; then single vectors. The last one to three elements
- * are computed as a full vector too, so a value never depends on where in the row it stands.
+ * are computed as a full vector too, so a value never depends on where in the row it stands. Elements of 16 bits are
+ * widened to 32 when loaded and narrowed in pairs of vectors when stored.
  */
-import type { DType } from '../../tensor/dtype.js'
-import { type FunctionBuilder, i32, type I32, i32x4, type Local, select, type V128, v128 } from './assembler.js'
+import { bytesPerElement } from '../../tensor/backend.js'
+import { type DType, isHalf } from '../../tensor/dtype.js'
+import { type FunctionBuilder, i16x8, i32, type I32, i32x4, type Local, select, type V128, v128 } from './assembler.js'
 import { fromMemory, lanes, type LeafReader, type Lowering, toMemory } from './lowering.js'
 
 /** How an operand moves along the row: to its neighbour, not at all, or by a stride known when it runs. */
@@ -62,14 +64,26 @@ export interface Row {
 
 /** Four elements of an operand, `w` vectors ahead. */
 function read(operand: RowOperand, w: number): V128 {
-  const { at, step, offsets } = operand
+  const { at, step, offsets, dtype } = operand
   const [one, two, three, four] = offsets
-  if (step === 'unit') return v128.load(at, w * 16)
-  if (step === 'same' || !one || !two || !three || !four) return v128.load32_splat(at)
+  const half = isHalf(dtype)
+  if (step === 'unit') return half ? v128.load16x4_u(at, w * 8) : v128.load(at, w * 16)
+  if (step === 'same' || !one || !two || !three || !four) return splat(at, dtype)
   const from = at.add(w === 0 ? 0 : four.mul(w))
+  if (half) {
+    const lane = (offset: I32, into: V128, k: number) => v128.load16_lane(offset, into, 2 * k)
+    const lower = lane(from.add(one), lane(from, i32x4.const(0), 0), 1)
+    return lane(from.add(three), lane(from.add(two), lower, 2), 3)
+  }
   const x = v128.load32_zero(from)
   return v128.load32_lane(from.add(three), v128.load32_lane(from.add(two), v128.load32_lane(from.add(one), x, 1), 2), 3)
 }
+
+/** The words of one element in every lane. */
+const splat = (at: I32, dtype: DType): V128 =>
+  isHalf(dtype) ? i32x4.shr_u(v128.load16_splat(at), 16) : v128.load32_splat(at)
+/** One element in every lane. */
+export const loadRepeated = (at: I32, dtype: DType): V128 => fromMemory(splat(at, dtype), dtype)
 
 /** Writes vectors to an output, the last one as far as `count` says. */
 export function write(
@@ -80,9 +94,12 @@ export function write(
 ): void {
   const { at, step, offsets, dtype } = operand
   const [one, two, three, four] = offsets
+  const half = isHalf(dtype)
+  const size = bytesPerElement[dtype]
+  const storeLane = (to: I32, x: V128, k: number) => (half ? fn.storeLane(to, x, 2 * k, 0, 2) : fn.storeLane(to, x, k))
   const storeLanes = (from: I32, x: V128) => {
     const lane = (k: number) =>
-      fn.storeLane(from.add(k === 0 ? 0 : step === 'unit' ? k * 4 : (offsets[k - 1] ?? 0)), x, k)
+      storeLane(from.add(k === 0 ? 0 : step === 'unit' ? k * size : (offsets[k - 1] ?? 0)), x, k)
     lane(0)
     if (!count) for (const k of [1, 2, 3]) lane(k)
     else {
@@ -95,14 +112,16 @@ export function write(
   const words = vectors.map((x) => toMemory(x, dtype))
   if (step === 'unit' && !count)
     words.forEach((x, w) => {
-      fn.store(at, x, w * 16)
+      if (!half) fn.store(at, x, w * 16)
+      else if (w % 2 === 1) fn.store(at, i16x8.narrow_i32x4_u(words[w - 1] ?? x, x), (w - 1) * 8)
+      else if (w === words.length - 1) fn.storeLane(at, i16x8.narrow_i32x4_u(x, x), 0, w * 8, 8)
     })
   else if (step === 'unit' || (one && two && three && four)) {
     words.forEach((x, w) => {
       const kept = fn.let(x)
       storeLanes(w === 0 || !four ? at : fn.let(at.add(four.mul(w))), kept)
     })
-  } else for (const x of words) fn.storeLane(at, x, 0)
+  } else for (const x of words) storeLane(at, x, 0)
 }
 
 /** Reads the leaves of expressions at the operands' places; what does not move along the row can be given apart. */
@@ -120,7 +139,7 @@ export function leafReader(
 
 /** Operands that stay where they are along the row, read once. */
 export function readRepeated({ fn, inputs }: Pick<Row, 'fn' | 'inputs'>): readonly (V128 | undefined)[] {
-  return inputs.map((o) => (o.step === 'same' ? fn.let(fromMemory(v128.load32_splat(o.at), o.dtype)) : undefined))
+  return inputs.map((o) => (o.step === 'same' ? fn.let(loadRepeated(o.at, o.dtype)) : undefined))
 }
 
 /**
@@ -135,7 +154,7 @@ export function emitGroups(
   const { fn, inputs, count, position, usesPosition } = row
   const advance = (vectors: number) => {
     for (const o of [...inputs, ...row.outputs]) {
-      if (o.step === 'unit') fn.inc(o.at, vectors * 16)
+      if (o.step === 'unit') fn.inc(o.at, vectors * lanes * bytesPerElement[o.dtype])
       else if (o.offsets[3]) fn.inc(o.at, vectors === 1 ? o.offsets[3] : o.offsets[3].mul(vectors))
     }
     if (usesPosition) fn.inc(position, vectors * lanes)

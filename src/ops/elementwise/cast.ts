@@ -1,21 +1,18 @@
 import type { Shape } from '../../shapes/dim.js'
-import type { DType, FloatDType } from '../../shapes/dtype.js'
-import { recordOf } from '../../tensor/record.js'
+import { type DType, type FloatDType, isFloat } from '../../shapes/dtype.js'
+import { input } from '../../kernels/expr.js'
+import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
-import { defineOp, type Unary } from '../define.js'
+import { mapTensors } from '../define.js'
+import { forDType } from '../expressions.js'
+import { record, type Value } from '../record.js'
 
-const caster = (dtype: DType) =>
-  defineOp<Unary<DType>>({
-    name: 'cast',
-    dtypes: 'any',
-    forward: (x) => x.cast(dtype),
-    vjp: [(dy, [x]) => dy.cast(x.dtype)],
-  })
-const casts = { f64: caster('f64'), f32: caster('f32'), i32: caster('i32'), u32: caster('u32'), bool: caster('bool') }
+const conversions = forDType((from) => forDType((to) => input(0, from).cast(to)))
 
 /**
  * The values as another dtype; x itself when it has that dtype. Floats to integers truncate and saturate (NaN gives 0),
- * anything to bool is `≠ 0`, bool to numbers is 0 or 1, between i32 and u32 the bits are kept.
+ * anything to bool is `≠ 0`, bool to numbers is 0 or 1, between i32 and u32 the bits are kept. To f16 and bf16 it rounds to
+ * the nearest, ties to even; beyond their range is infinite.
  *
  * Shapes: `x: S → S`.  Gradient: `dx = dy` as x's dtype, between floats; results of other dtypes are not taped.
  * Throws: `DTypeError` when the device has no such dtype.
@@ -26,8 +23,15 @@ export function cast<S extends Shape, D extends DType, D2 extends DType, T exten
   x: Tensor<S, D, T>,
   dtype: D2,
 ): Tensor<S, D2, [D2] extends [FloatDType] ? T : never> {
-  type Result = Tensor<S, D2, [D2] extends [FloatDType] ? T : never>
-  // The dtype of the result is the argument, which the compiler cannot connect with the table above.
-  recordOf(x).device.requireDType('to', dtype)
-  return (x.dtype === (dtype as DType) ? x : casts[dtype](x)) as unknown as Result
+  return typed(castRecord(recordOf(x), dtype))
+}
+
+/** The run time of `cast`. */
+export function castRecord(x: TensorRecord, dtype: DType): TensorRecord {
+  x.device.requireDType('to', dtype)
+  if (x.dtype === dtype) return x
+  const y = mapTensors(conversions(x.dtype)(dtype), [x])
+  if (!isFloat(dtype)) return y
+  const back = (dy: Value) => typed<Value>(castRecord(recordOf(dy), x.dtype))
+  return record('cast', y, [x], [isFloat(x.dtype) ? back : undefined])
 }

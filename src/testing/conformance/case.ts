@@ -1,7 +1,7 @@
 import type { Kernel } from '../../kernels/kernel.js'
 
-/** What a buffer holds before the run. `bool` is u32, 0 or 1. */
-export type Contents = Float64Array | Float32Array | Int32Array | Uint32Array
+/** What a buffer holds before the run. `bool` is u32, 0 or 1; `f16` and `bf16` are bits, so results in them are no NaN. */
+export type Contents = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array
 
 /** A run whose result may stand for the case's own. */
 export interface Variant {

@@ -67,6 +67,8 @@ const integers = {
 const valuesOf: Readonly<Record<DType, readonly number[]>> = {
   f64: [...floats, 1e300, 5e-324],
   f32: floats,
+  f16: floats,
+  bf16: floats,
   ...integers,
   bool: [0, 1],
 }

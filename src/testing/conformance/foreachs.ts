@@ -36,6 +36,24 @@ const passes: Readonly<Record<string, Pass>> = {
     inPlace: [0, undefined],
     scalars: [],
   },
+  'an f32 average of bf16': {
+    inputs: ['f32', 'bf16'],
+    exprs: [p.lerp(input(1, 'bf16').cast('f32'), s(0), s(1))],
+    inPlace: [0],
+    scalars: [0.001, 0.999],
+  },
+  'an f16 step in place, and what it was as bf16': {
+    inputs: ['f16', 'f32'],
+    exprs: [
+      input(0, 'f16')
+        .cast('f32')
+        .sub(g.mul(s(0)))
+        .cast('f16'),
+      input(0, 'f16').cast('bf16'),
+    ],
+    inPlace: [0, undefined],
+    scalars: [0.1],
+  },
   f64: { inputs: ['f64', 'f64'], exprs: [input(0, 'f64').mul(0.5).add(input(1, 'f64'))], inPlace: [0], scalars: [] },
 }
 

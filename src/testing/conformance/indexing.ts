@@ -68,7 +68,9 @@ export function indexingCases(random: Random): ConformanceCase[] {
   return kinds.flatMap((kind) => {
     const make = (name: string, access: Access) => accessCase(kind, name, random, access)
     const dtypes =
-      kind === 'gather' ? (['f32', 'i32', 'u32', 'bool', 'f64'] as const) : (['f32', 'i32', 'u32', 'f64'] as const)
+      kind === 'gather'
+        ? (['f32', 'i32', 'u32', 'bool', 'f64', 'f16', 'bf16'] as const)
+        : (['f32', 'i32', 'u32', 'f64'] as const)
     const bySize = sizes.flatMap((access) => {
       const { outer = 1, size, inner, count } = access
       const name = `[${outer},${size},${inner}] by ${count}`
@@ -94,7 +96,12 @@ export function indexingCases(random: Random): ConformanceCase[] {
       make('one row is all there is', { size: 1, inner: 9, count: 21 }),
       make('reversed', { size: 6, inner: 2, count: 6, indices: [5, 4, 3, 2, 1, 0] }),
     ]
-    return [...bySize, ...byDType, ...repeated, ...badIndices(make)]
+    // Rows of 16-bit elements begin and end anywhere.
+    const odd = kind === 'gather' ? [1, 2, 3, 7, 8, 31, 200] : []
+    const halves = odd.map((inner) =>
+      make(`bf16 rows of ${inner}`, { size: 6, inner, count: 8, dtype: 'bf16', offset: 3 }),
+    )
+    return [...bySize, ...halves, ...byDType, ...repeated, ...badIndices(make)]
   })
 }
 

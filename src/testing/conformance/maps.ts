@@ -84,7 +84,7 @@ export function layoutCases(random: Random): ConformanceCase[] {
   )
   const mixed = Array.from({ length: 60 }, (_, i) => {
     const shape = Array.from({ length: random.whole(1, 6) }, () => random.whole(1, 5))
-    const dtypes: DType[] = ['f32', random.pick<DType>(['f32', 'i32', 'u32', 'bool'])]
+    const dtypes: DType[] = ['f32', random.pick<DType>(['f32', 'i32', 'u32', 'bool', 'f16', 'bf16'])]
     const inputs = dtypes.map((dtype) =>
       readable(random, dtype, shape, randomLayout(random, shape.length, true), 'whole'),
     )

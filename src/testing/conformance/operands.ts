@@ -1,5 +1,6 @@
 import type { Operand } from '../../kernels/kernel.js'
-import type { DType } from '../../tensor/dtype.js'
+import { halfBits } from '../../shapes/half.js'
+import { type DType, isHalf } from '../../tensor/dtype.js'
 import type { Contents } from './case.js'
 import { contentsOf, emptyContents, type Random, randomElement, type Style } from './random.js'
 
@@ -52,14 +53,15 @@ function eachPosition(
 
 /** What must not be read: NaN in floats, a far value in integers. */
 const strangerOf = (dtype: DType) =>
-  dtype === 'f32' || dtype === 'f64' ? Number.NaN : dtype === 'bool' ? 1 : 123456789
+  isHalf(dtype) ? 0x7fff : dtype === 'f32' || dtype === 'f64' ? Number.NaN : dtype === 'bool' ? 1 : 123456789
 
 /** An operand with random elements, surrounded by values that spoil every result that uses them. */
 export function readable(random: Random, dtype: DType, shape: readonly number[], layout: Layout, style: Style): Bound {
   const { strides, offset, length } = place(shape, layout)
   const contents = emptyContents(dtype, length).fill(strangerOf(dtype))
   eachPosition(shape, strides, offset, (at) => {
-    contents[at] = randomElement(random, dtype, style)
+    const value = randomElement(random, dtype, style)
+    contents[at] = isHalf(dtype) ? halfBits(value, dtype) : value
   })
   return { operand: { dtype, strides, offset }, contents }
 }

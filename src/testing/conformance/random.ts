@@ -1,4 +1,5 @@
-import type { DType } from '../../tensor/dtype.js'
+import { narrow } from '../../shapes/half.js'
+import { type DType, isHalf } from '../../tensor/dtype.js'
 import type { Contents } from './case.js'
 
 /** Seeded random numbers for test data: Marsaglia's xorshift of 32 bits (2003), the same everywhere. */
@@ -54,15 +55,17 @@ export type Style =
   /** Small whole numbers except 0, also in floats: sums of products are exact in any order, and every term counts. */
   | 'whole'
 
-/** Zeros in an array of the dtype's kind; `bool` lies in u32. */
+/** Zeros in an array of the dtype's kind; `bool` lies in u32, `f16` and `bf16` as bits. */
 export function emptyContents(dtype: DType, length: number): Contents {
   if (dtype === 'f64') return new Float64Array(length)
   if (dtype === 'f32') return new Float32Array(length)
+  if (isHalf(dtype)) return new Uint16Array(length)
   return dtype === 'i32' ? new Int32Array(length) : new Uint32Array(length)
 }
 
 /** These elements in an array of the dtype's kind. */
 export function contentsOf(dtype: DType, values: ArrayLike<number>): Contents {
+  if (isHalf(dtype)) return narrow(values, dtype)
   const contents = emptyContents(dtype, values.length)
   contents.set(values)
   return contents
@@ -77,5 +80,8 @@ export function randomElement(random: Random, dtype: DType, style: Style): numbe
 }
 
 export function randomContents(random: Random, dtype: DType, length: number, style: Style): Contents {
-  return emptyContents(dtype, length).map(() => randomElement(random, dtype, style))
+  return contentsOf(
+    dtype,
+    Float64Array.from({ length }, () => randomElement(random, dtype, style)),
+  )
 }

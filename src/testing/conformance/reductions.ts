@@ -17,7 +17,7 @@ interface Reduction {
   readonly scalars?: readonly number[]
 }
 
-function reduceCase(reduction: Reduction): ConformanceCase {
+export function reduceCase(reduction: Reduction): ConformanceCase {
   const { name, combine, shape, axes, inputs, expr, outLayout = {}, tolerance = equal, scalars = [] } = reduction
   const kept = shape.filter((_, axis) => !axes.includes(axis))
   const output = writable(combine.startsWith('arg') ? 'i32' : expr.dtype, kept, outLayout)

@@ -7,7 +7,15 @@ import type { DType } from '../../../src/tensor/dtype.js'
 import { f32, f64, i32, run, u32 } from './run.js'
 
 const vector = (dtype: DType): Operand => ({ dtype, strides: [1], offset: 0 })
-const arrayOf = { f64: Float64Array, f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }
+const arrayOf = {
+  f64: Float64Array,
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  bool: Uint32Array,
+}
 
 /** `build(inputs…)` on rows of arguments, one result per row. */
 function apply(dtype: DType, build: (...inputs: Expr[]) => Expr, rows: number[][], scalars: number[] = []): number[] {

@@ -2,7 +2,7 @@ import { createReferenceBackend } from '../../../src/backends/reference/index.js
 import { DfdtError } from '../../../src/tensor/errors.js'
 import type { Kernel } from '../../../src/kernels/kernel.js'
 
-type Elements = Float64Array | Float32Array | Int32Array | Uint32Array
+type Elements = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array
 
 /**
  * Runs a kernel on the reference with these buffers' contents; returns what the buffers hold afterwards and the
