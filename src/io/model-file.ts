@@ -8,22 +8,30 @@ import { parseSafetensors, writeSafetensors } from './safetensors.js'
 /**
  * A model's parameters and buffers as a safetensors file, by path; tied tensors once, under their first path.
  *
+ * Throws: `HalfWrittenError` naming a tensor that a broken run has left half-written.
  * Torch: `safetensors.torch.save_model(model, path, metadata)`.
  * @example await writeFile('teacher.safetensors', await saveModel(teacher, { job: 'mnist' }))
  */
 export async function saveModel(model: object, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
-  const entries = untied(tensorsOf(model))
+  const entries = wholeTensorsOf(model)
   const raw = await Promise.all(
     entries.map(async (entry) => [entry.path, rawOf(entry, await entry.tensor.data())] as const),
   )
   return writeSafetensors(new Map(raw), { ...metadata })
 }
 
-/** `saveModel` without waiting, where the device can block. Throws: `DeviceError` where it cannot. */
+/** `saveModel` without waiting, where the device can block. Throws: `DeviceError` where it cannot, and as `saveModel`. */
 export function saveModelSync(model: object, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
-  const entries = untied(tensorsOf(model))
+  const entries = wholeTensorsOf(model)
   const raw = entries.map((entry) => [entry.path, rawOf(entry, entry.tensor.dataSync())] as const)
   return writeSafetensors(new Map(raw), { ...metadata })
+}
+
+/** Throws: `HalfWrittenError` naming the first tensor that a broken run has left half-written. */
+function wholeTensorsOf(model: object): ModelTensor[] {
+  const entries = untied(tensorsOf(model))
+  for (const { path, tensor } of entries) tensor.storage.requireWhole(`save: "${path}"`)
+  return entries
 }
 
 function rawOf({ tensor: { dtype, shape } }: ModelTensor, data: TypedArray): RawTensor {

@@ -54,6 +54,11 @@ export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    * Throws: `GradientError` naming each parameter without a gradient, before anything is written.
    */
   step(gradients: Gradients, options?: { readonly retain?: boolean }): void
+  /**
+   * Begins anew: state as at the start, step 0; parameters and options stay. For a model that was loaded from a file, also
+   * after a run that broke off and left the state half-written. Torch: none; a new optimizer is made there.
+   */
+  reset(): void
 }
 
 /**
@@ -168,6 +173,25 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       () => this.steps--,
     )
     if (!retain) map.dispose(`${this.name}.step() has used them; pass { retain: true } to all steps but the last`)
+  }
+
+  reset(): void {
+    for (const { state } of this.#slots.values())
+      for (const [i, name] of this.#states.entries()) {
+        const tensor = state[i]
+        if (tensor) fillTensor(tensor, this.#definition.initial?.(name) ?? 0)
+      }
+    const [slot] = this.#slots.values()
+    let before = this.steps
+    slot?.entry.tensor.device.onHost(
+      () => {
+        before = this.steps
+        this.steps = 0
+      },
+      () => {
+        this.steps = before
+      },
+    )
   }
 
   #requireSameState(): void {

@@ -91,12 +91,13 @@ const mostPrograms = 8
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, and typed arrays and plain numbers are accepted.
  *
  * A run that fails counts no step and draws no random numbers. Arguments, schedules and exhausted memory fail before the
- * kernels start; an index out of range is found before a parameter changes. Only after a `DeviceError` while the kernels
- * run (a thread died) may parameters and state be half-written.
+ * kernels start; an index out of range is found before a parameter changes. Only when a thread dies while the kernels run,
+ * `HalfWrittenError`, are parameters and state lost: until a saved file is loaded (and the optimizer reset), every use of
+ * them throws the same error.
  *
  * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
  * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;
- * `DeviceError` when the memory does not suffice.
+ * `DeviceError` when the memory does not suffice; `HalfWrittenError` as above.
  * Torch: `torch.compile(step)`, with backward and optimizer inside, and without guards on Python values.
  * @example
  * const step = compile((x: Tensor<[32, 784]>, y: Tensor<[32], 'i32'>) => {

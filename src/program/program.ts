@@ -1,9 +1,9 @@
 import { input } from '../kernels/expr.js'
 import type { Plan, PlanGuard, PlanStep } from '../kernels/plan.js'
-import { CaptureError, DeviceError } from '../shapes/errors.js'
+import { CaptureError, DeviceError, HalfWrittenError } from '../shapes/errors.js'
 import { contiguousStrides } from '../shapes/strides.js'
 import { type Buffer, bytesPerElement, type Executable } from '../tensor/backend.js'
-import type { Device } from '../tensor/device.js'
+import { type Device, replacedBy } from '../tensor/device.js'
 import { TensorRecord } from '../tensor/record.js'
 import { HostScalars, type Scalars } from '../tensor/recorder.js'
 import { Storage } from '../tensor/storage.js'
@@ -45,6 +45,8 @@ export class Program {
   readonly #executable: Executable
   readonly #retained: readonly Storage[]
   readonly #written: readonly Storage[]
+  /** Of those, what every run writes from end to end without reading any of it. */
+  readonly #replaced: ReadonlySet<Storage>
   readonly #text: (times?: readonly number[]) => string
   readonly #frozen: ReadonlyMap<TensorRecord, boolean>
   #released = false
@@ -72,6 +74,7 @@ export class Program {
     })
     this.#retained = held(program, captured)
     this.#written = [...new Set(program.flatMap(lastingWrites))]
+    this.#replaced = replacedWholly(program)
     this.#table = scalarTable(program)
     this.#scalars = new Float64Array(this.#table.refs.length)
     let arena: Buffer | undefined
@@ -120,7 +123,7 @@ export class Program {
    *
    * What can fail before the kernels (an argument, memory for results, a schedule) fails with nothing changed. When the
    * kernels fail, counters and random numbers are as before the run. An index out of range is found before anything
-   * lasting is written; after a `DeviceError` (a thread died) parameters and state may be half-written.
+   * lasting is written. After a `HalfWrittenError` (a thread died) all that the program writes counts as half-written.
    */
   run(inputs: readonly TensorRecord[]): unknown {
     const { backend } = this.#device
@@ -169,6 +172,10 @@ export class Program {
   #execute<X>(inputs: readonly TensorRecord[], kernels: (table: Float64Array) => X): X {
     if (this.#released)
       throw new CaptureError('compile: this program was released with dispose(); call the compiled function again.')
+    if (this.#device.halfWritten > 0) {
+      for (const { storage } of inputs) storage.requireWhole()
+      for (const storage of this.#retained) if (!this.#replaced.has(storage)) storage.requireWhole()
+    }
     for (const [i, slot] of this.#inputs.entries()) this.#bind(slot, inputs[i])
     const { generator } = this.#device
     const draws = generator.state()
@@ -180,8 +187,11 @@ export class Program {
       }
       this.#fillScalars()
       for (const storage of this.#written) storage.version++
-      return kernels(this.#scalars)
+      const result = kernels(this.#scalars)
+      if (this.#device.halfWritten > 0) for (const storage of this.#replaced) storage.halfWritten = false
+      return result
     } catch (error) {
+      if (error instanceof HalfWrittenError) for (const storage of this.#written) storage.halfWritten = true
       for (const { undo } of this.#effects.slice(0, done).reverse()) undo?.()
       generator.load(draws)
       throw error
@@ -247,6 +257,14 @@ function held(program: readonly Node[], { constants, outputs }: Captured): Stora
 
 const lastingWrites = (node: Node): Storage[] =>
   accesses(node).flatMap(({ storage, write }) => (write && !storage.captured ? [storage] : []))
+
+function replacedWholly(program: readonly Node[]): Set<Storage> {
+  const unguarded = program.filter(({ guards }) => guards.length === 0)
+  const replaced = new Set(unguarded.flatMap(({ kernel, storages }) => [...replacedBy(kernel, storages)]))
+  for (const { storage, write } of program.flatMap(accesses)) if (!write) replaced.delete(storage)
+  for (const storage of replaced) if (storage.captured) replaced.delete(storage)
+  return replaced
+}
 
 /** One place in the table for every number that a kernel reads. */
 function scalarTable(program: readonly Node[]): ScalarTable {

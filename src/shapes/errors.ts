@@ -49,6 +49,12 @@ export class DeviceError extends DfdtError {
   readonly code = 'DEVICE'
 }
 
+/**
+ * Kernels broke off while they ran, because a thread ended or trapped. Thrown by that run, and by every use of what it
+ * was writing, until whole values are written over it: load a saved file, and reset the optimizer.
+ */
+export class HalfWrittenError extends DeviceError {}
+
 /** Differentiation went wrong: nothing to differentiate, a second backward, a parameter without a gradient. */
 export class GradientError extends DfdtError {
   readonly code = 'GRADIENT'

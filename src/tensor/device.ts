@@ -1,6 +1,7 @@
 import type { DType } from '../shapes/dtype.js'
 import type { Kernel } from '../kernels/kernel.js'
-import { CaptureError, DeviceError, DTypeError } from '../shapes/errors.js'
+import { writesOf } from '../kernels/writes.js'
+import { CaptureError, DeviceError, DTypeError, HalfWrittenError } from '../shapes/errors.js'
 import { type Backend, type Buffer, bytesPerElement, type MemoryStats } from './backend.js'
 import { Generator } from './generator.js'
 import { HostScalars, type Recorder, type Scalars } from './recorder.js'
@@ -39,6 +40,8 @@ export class Device {
   readonly generator = new Generator()
   /** While a function is captured: who takes what would otherwise run now. */
   recorder: Recorder | undefined
+  /** How many storages are half-written: 0, unless a run broke off. */
+  halfWritten = 0
   #noted: HostScalars[] | undefined
   #replayed: Iterator<HostScalars> | undefined
   #arena: { buffer: Buffer; used: number; live: number } | undefined
@@ -89,7 +92,20 @@ export class Device {
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars = []): void {
     if (this.recorder) this.recorder.run(kernel, storages, scalars)
     else if (capturing) throw this.#foreign(capturing)
-    else this.backend.run(kernel, storages.map(bufferOf), scalars instanceof HostScalars ? scalars.values : scalars)
+    else this.#runNow(kernel, storages, scalars instanceof HostScalars ? scalars.values : scalars)
+  }
+
+  #runNow(kernel: Kernel, storages: readonly Storage[], scalars: readonly number[]): void {
+    const replaced = this.halfWritten > 0 ? replacedBy(kernel, storages) : undefined
+    if (replaced) for (const storage of storages) if (!replaced.has(storage)) storage.requireWhole()
+    try {
+      this.backend.run(kernel, storages.map(bufferOf), scalars)
+    } catch (error) {
+      if (error instanceof HalfWrittenError)
+        for (const storage of writtenBy(kernel, storages)) storage.halfWritten = true
+      throw error
+    }
+    for (const storage of replaced ?? []) storage.halfWritten = false
   }
 
   /** Numbers that the host works out anew before every run: random keys, learning rates. */
@@ -200,6 +216,22 @@ export class Device {
 }
 
 const bufferOf = (storage: Storage): Buffer => storage.block.buffer
+
+/** What a kernel writes of memory that was there before. */
+function writtenBy(kernel: Kernel, storages: readonly Storage[]): Storage[] {
+  return [...writesOf(kernel).keys()].flatMap((slot) => storages[slot] ?? [])
+}
+
+/** What a kernel writes without regard to what was there, from end to end. */
+export function replacedBy(kernel: Kernel, storages: readonly Storage[]): Set<Storage> {
+  const replaced = new Set<Storage>()
+  for (const [slot, { dtype, count, read }] of writesOf(kernel)) {
+    const storage = storages[slot]
+    const once = storage && storages.indexOf(storage) === storages.lastIndexOf(storage)
+    if (once && !read && count * bytesPerElement[dtype] === storage.byteLength) replaced.add(storage)
+  }
+  return replaced
+}
 
 let current: Device | undefined
 let provider: (() => Device) | undefined

@@ -10,6 +10,7 @@ const digits = 4
 export function formatTensor(record: TensorRecord): string {
   const tape = record.tape === 'taped' ? ' taped' : ''
   const head = `Tensor [${record.shape.join(', ')}] ${record.dtype}${tape}`
+  if (record.storage.halfWritten) return `${head} (half-written: a run broke off)`
   if (!record.storage.readable) return `${head} (captured: no value yet)`
   if (!record.device.backend.readSync) return `${head} (values: await x.array())`
   if (record.size === 0) return `${head}\n[]`

@@ -1,5 +1,5 @@
 import type { DType } from '../shapes/dtype.js'
-import { CaptureError, DisposedError } from '../shapes/errors.js'
+import { CaptureError, DisposedError, HalfWrittenError } from '../shapes/errors.js'
 import { type Buffer, bytesPerElement } from './backend.js'
 import type { Device } from './device.js'
 
@@ -22,6 +22,7 @@ export class Storage {
   /** Set when the numbers have moved to the host: see `spill`. */
   #host: Uint8Array | undefined
   #captured: boolean
+  #halfWritten = false
 
   /** Without a block the storage stands for memory that a captured program will have: see `Recorder`. */
   constructor(
@@ -56,7 +57,29 @@ export class Storage {
     return !this.#captured && !this.device.recorder
   }
 
+  /** True once a run has broken off while it was writing this, until all of it is written again. */
+  get halfWritten(): boolean {
+    return this.#halfWritten
+  }
+  set halfWritten(value: boolean) {
+    if (value === this.#halfWritten || this.byteLength === 0) return
+    this.#halfWritten = value
+    this.device.halfWritten += value ? 1 : -1
+  }
+
+  /** Throws: `HalfWrittenError` naming `what`. */
+  requireWhole(what = 'This tensor'): void {
+    if (!this.#halfWritten) return
+    const remedy =
+      'load a saved file with loadModel(model, bytes), copy a whole model over it with update({ target, source }, copy()), ' +
+      'or, if it belongs to an optimizer, call optimizer.reset()'
+    throw new HalfWrittenError(
+      `${what} is half-written: a run broke off while writing it, because a thread ended or trapped; ${remedy}.`,
+    )
+  }
+
   requireReadable(): void {
+    this.requireWhole()
     if (this.readable) return
     const remedy =
       'return the tensor from the compiled function and read it outside, or choose between tensors with where()'
@@ -89,6 +112,7 @@ export class Storage {
 
   release(): void {
     if (--this.#references > 0) return
+    this.halfWritten = false
     this.#block?.release()
     this.#block = undefined
     this.#host = undefined
@@ -107,6 +131,7 @@ export class Storage {
     }
     const { buffer, byteOffset: start } = this.block
     this.device.backend.write(buffer, start + byteOffset, bytes)
+    if (byteOffset === 0 && bytes.byteLength === this.byteLength) this.halfWritten = false
     this.version++
   }
 

@@ -2,7 +2,7 @@ import type { Kernel } from '../../kernels/kernel.js'
 import type { Plan } from '../../kernels/plan.js'
 import type { Backend, Buffer, Executable, MemoryStats } from '../../tensor/backend.js'
 import type { DType } from '../../tensor/dtype.js'
-import { DeviceError, OptionError, ShapeError } from '../../tensor/errors.js'
+import { DeviceError, HalfWrittenError, OptionError, ShapeError } from '../../tensor/errors.js'
 import type { Target } from './generated.js'
 import { type Entry, type KernelFunction, type Launch, maxThreads, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
@@ -278,7 +278,7 @@ export class WasmBackend implements Backend {
     const run = this.#functions[entry.id] ?? this.#instantiate(entry)
     const pool = this.#pool
     if (pool && nanoseconds > shareFrom && this.#helped(pool, nanoseconds)) pool.run(entry, run, params, nanoseconds)
-    else run(params, 0, 1)
+    else runAlone(run, params)
   }
 
   #helped(pool: ThreadPool, nanoseconds: number): boolean {
@@ -293,7 +293,8 @@ export class WasmBackend implements Backend {
       const kernels = Object.fromEntries(
         (entry.imports ?? []).map((e) => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]),
       )
-      instance = new WebAssembly.Instance(entry.module, { env: { memory: this.#memory.wasm }, kernels })
+      const env = { memory: this.#memory.wasm, lost: () => Number(this.#pool?.lost() ?? false) }
+      instance = new WebAssembly.Instance(entry.module, { env, kernels })
       this.#instances.set(entry.module, instance)
     }
     const run = instance.exports[entry.name] as KernelFunction
@@ -329,6 +330,17 @@ export class WasmBackend implements Backend {
     throw new ShapeError(
       `bytes ${from} to ${from + length} were asked of a buffer of ${readable(byteLength)}. Stay inside it.`,
     )
+  }
+}
+
+function runAlone(run: KernelFunction, params: number): void {
+  try {
+    run(params, 0, 1)
+  } catch (cause) {
+    const message =
+      'A kernel trapped, and what it was writing is half-written. Load a saved file, loadModel(model, bytes), and call ' +
+      'optimizer.reset(). Please report the program that did this.'
+    throw new HalfWrittenError(message, { cause })
   }
 }
 

@@ -31,11 +31,10 @@ export interface ProgramHost {
 /** Polls of the barrier before a thread sleeps: some 20 µs. */
 const spins = 4000
 /** A sleeping thread looks around after this long, ns. */
-const slice = 100_000_000n
-/** Slices without progress after which the others are taken for dead. */
-const patience = 80
+const slice = 10_000_000n
 const align = (bytes: number) => Math.ceil(bytes / 64) * 64
-const barrierBytes = 256
+/** The barrier: how many have come, and on cache lines of their own the number of the phase and how many sleep. */
+const [phaseAt, sleepersAt, barrierBytes] = [64, 128, 256]
 /** Conditions of the host are words behind the barrier. */
 const guardBytes = 4
 
@@ -185,8 +184,9 @@ class WasmProgram implements Executable {
 
   #fill(table: Float64Array): void {
     const words = this.host.words
-    // A run that broke off may have left the barrier half full.
+    // A run that broke off may have left the barrier half full, and sleepers who never woke.
     words[this.base >>> 2] = 0
+    words[(this.base + sleepersAt) >>> 2] = 0
     // A condition may skip the kernel that would say that all is well again.
     for (const { check, params } of this.#launches) if (check) words[(params >>> 2) + foundWord] = -1
     for (const { word, position, dtype } of this.#scalars) words[word] = bitsOf(table[position] ?? 0, dtype)
@@ -249,16 +249,15 @@ function emitProgram(phases: readonly PlacedPhase[], base: number, target: Targe
 }
 
 /**
- * All threads wait until the last has come. Words: how many have come, and on cache lines of their own the number of
- * the phase and how many sleep. Spinning alone would burn the partner's time slice where cores are short.
+ * All threads wait until the last has come. Spinning alone would burn the partner's time slice where cores are short.
+ * Who waits long asks `env.lost` whether the others still live, and traps when it says no.
  */
 function emitBarrier(module: ModuleBuilder): FunctionRef<readonly ['i32', 'i32'], 'none'> {
+  const lost = module.import('env', 'lost', [], 'i32')
   const fn = module.function('barrier', ['i32', 'i32'])
   const [at, threads] = fn.params
-  const [phaseAt, sleepersAt] = [64, 128]
   const phase = fn.local('i32')
   const spin = fn.local('i32')
-  const slices = fn.local('i32')
   const woken = fn.local('i32')
   fn.if(threads.gt(1), () => {
     fn.set(phase, i32.atomicLoad(at, phaseAt))
@@ -275,11 +274,8 @@ function emitBarrier(module: ModuleBuilder): FunctionRef<readonly ['i32', 'i32']
           fn.if(spin.gt(spins), () => {
             fn.drop(i32.atomicAdd(at, 1, sleepersAt))
             fn.set(woken, i32.atomicWait(at, phase, i64.const(slice), phaseAt))
-            fn.if(woken.eq(2), () => {
-              fn.inc(slices, 1)
-              fn.if(slices.gt(patience), () => fn.unreachable())
-            })
             fn.drop(i32.atomicSub(at, 1, sleepersAt))
+            fn.if(woken.eq(2), () => fn.if(lost.invoke([]), () => fn.unreachable()))
           })
         })
       },

@@ -9,14 +9,16 @@ export interface ThreadPool {
    * programs use the cores, a helper may be late by a whole time slice: then kernels go without help for a while.
    */
   helps(nanoseconds: number): boolean
-  /** Starts the others in the background, once. */
+  /** Starts the others in the background, where they do not run. */
   start(): void
   /** Waits until all have checked in; whether they have. */
   ready(milliseconds: number): boolean
+  /** Asked by the calling thread when it has waited long at a barrier of `run`: whether the others will never come. */
+  lost(): boolean
   /**
    * Runs the kernel on all threads, `own` being the calling thread's instance of it.
    *
-   * @throws DeviceError when a thread died or failed; from then on there is one thread
+   * @throws HalfWrittenError when a thread ended or trapped; there is one thread then, until `start`
    */
   run(entry: Entry, own: KernelFunction, params: number, nanoseconds: number): void
   close(): Promise<void>

@@ -4,13 +4,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { rolldown } from 'rolldown'
-import { expect, it, vi } from 'vitest'
-import type { WasmBackend } from '../../../src/backends/wasm/backend.js'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { ModuleBuilder } from '../../../src/backends/wasm/assembler.js'
+import { WasmBackend } from '../../../src/backends/wasm/backend.js'
+import { newEntryId } from '../../../src/backends/wasm/generated.js'
+import { type Entry, type KernelFunction, kernelParameters } from '../../../src/backends/wasm/launch.js'
+import { DeviceMemory } from '../../../src/backends/wasm/memory.js'
+import { modes } from '../../../src/backends/wasm/modes.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
+import { nodeThreadPool } from '../../../src/backends/wasm/node-threads.js'
+import { makeProgram, type ProgramHost } from '../../../src/backends/wasm/program.js'
 import { input, scalar } from '../../../src/kernels/expr.js'
 import type { Combine, ForeachKernel, Kernel } from '../../../src/kernels/kernel.js'
-import { DeviceError } from '../../../src/tensor/errors.js'
+import { HalfWrittenError } from '../../../src/tensor/errors.js'
 import { bufferOf, bytesOf, packed } from './bound.js'
+import { block, watchWorkers } from './workers.js'
 
 const x = input(0, 'f32')
 const y = input(1, 'f32')
@@ -88,12 +96,12 @@ const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number
   ['argmin', reduce('argmin', [300, 1000], [0]), [noise(300_000)], 1000],
 ]
 
-it.each(cases)('%s gives the same bits on 1, 2, 3 and 4 threads', async (_name, kernel, inputs, length) => {
+it.each(cases)('%s gives the same bits on 1, 2, 3, 4 and 8 threads', async (_name, kernel, inputs, length) => {
   const n = kernel.kind === 'foreach' ? 300_004 : 0
   const given = inputs.map((values) => (values.length < n ? noise(n, values[1] ?? 0) : values))
   const alone = await result(kernel, given, length, 1)
   expect(alone.byteLength).toBe(length * 4)
-  for (const threads of [2, 3, 4]) expect((await result(kernel, given, length, threads)).equals(alone)).toBe(true)
+  for (const threads of [2, 3, 4, 8]) expect((await result(kernel, given, length, threads)).equals(alone)).toBe(true)
 })
 
 it('adds rows with equal indices in order on any number of threads', async () => {
@@ -142,38 +150,161 @@ function runLarge(backend: WasmBackend): Uint8Array {
   return bytes
 }
 
-it('goes on with one thread when a worker has gone', async () => {
-  const workers: Worker[] = []
-  const unref = vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
-    workers.push(this)
+/** A backend on two threads whose threads end after `idle` ms without work. */
+const withIdleTime = (idle: number): WasmBackend =>
+  new WasmBackend(
+    { threads: 2, mode: 'plain' },
+    {
+      threadPool: (memory, threads, control) => nodeThreadPool(memory, threads, control, idle),
+      cores: 2,
+      enableWide: () => undefined,
+    },
+  )
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+describe('when a worker has gone', () => {
+  const { workers, stop } = watchWorkers()
+  afterAll(stop)
+
+  it('between runs, another takes its place when there is work', async () => {
+    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    expect(backend.startThreads()).toBe(2)
+    const before = runLarge(backend)
+    await Promise.all(workers.map((worker) => worker.terminate()))
+    expect(backend.facts().threads).toContain('1 checked in')
+    expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    expect(backend.startThreads()).toBe(2)
+    expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    await backend.close()
+  })
+
+  it('while one runs, the run throws soon instead of hanging, and the next are right', async () => {
+    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    for (let i = 0; i < 3; i++) {
+      expect(backend.startThreads()).toBe(2)
+      const before = runLarge(backend)
+      // Not awaited: this thread hears of the end only after the run.
+      void workers.at(-1)?.terminate()
+      block(100)
+      const start = performance.now()
+      expect(() => runLarge(backend)).toThrow(HalfWrittenError)
+      expect(performance.now() - start).toBeLessThan(2000)
+      expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    }
+    await backend.close()
+  }, 20_000)
+
+  it('because it was idle, others start at the next work', async () => {
+    const backend = withIdleTime(300)
+    expect(backend.startThreads()).toBe(2)
+    const before = runLarge(backend)
+    const worker = workers.at(-1)
+    const ended = new Promise((resolve) => worker?.once('exit', resolve))
+    for (let i = 0; i < 6; i++) {
+      await sleep(50)
+      runLarge(backend)
+      expect(backend.facts().threads).toContain('2 checked in')
+    }
+    await ended
+    expect(backend.facts().threads).toContain('1 checked in')
+    expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    expect(backend.startThreads()).toBe(2)
+    expect(workers.at(-1)).not.toBe(worker)
+    expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    await backend.close()
+  })
+
+  it('nor do threads start once the backend is closed', async () => {
+    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    await backend.close()
+    expect(backend.startThreads(20)).toBe(1)
+  })
+})
+
+it('one thread computes where threads cannot be started', async () => {
+  const start = vi.spyOn(Worker.prototype, 'on').mockImplementation(() => {
+    throw new Error('Access to this API has been restricted')
   })
   const backend = createWasmBackend({ threads: 2, mode: 'plain' })
-  expect(backend.startThreads()).toBe(2)
-  unref.mockRestore()
-  const before = runLarge(backend)
-  await Promise.all(workers.map((worker) => worker.terminate()))
-  expect(backend.startThreads(50)).toBe(1)
-  expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+  expect(backend.startThreads(20)).toBe(1)
+  start.mockRestore()
+  expect(runLarge(backend)).toHaveLength(length * 4)
+  expect(backend.startThreads(20)).toBe(1)
   await backend.close()
 })
 
-it('throws instead of hanging when a worker dies during a run, then uses one thread', async () => {
-  const workers: Worker[] = []
-  const unref = vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
-    workers.push(this)
+describe('a kernel that traps', () => {
+  /** A kernel in which one thread traps and the others take their time. */
+  function trap(thread: number, backend: { readonly shared: boolean; readonly maximum: number }): Entry {
+    const module = new ModuleBuilder(backend)
+    const fn = module.function('run', kernelParameters, { export: true })
+    const spin = fn.local('i32')
+    fn.if(
+      fn.params[1].eq(thread),
+      () => fn.unreachable(),
+      () => fn.while(spin.lt(2_000_000), () => fn.inc(spin, 1)),
+    )
+    return { id: newEntryId(), module: new WebAssembly.Module(module.build()), name: 'run' }
+  }
+
+  it.each([0, 1, 2])(
+    'on thread %i of three, alone or in a program, makes the run throw at once',
+    async (thread) => {
+      const memory = new DeviceMemory({ shared: true, maxBytes: 1 << 24, reserved: 65536 })
+      const pool = nodeThreadPool(memory.wasm, 3, 256)
+      const bad = trap(thread, { shared: true, maximum: memory.maximumPages })
+      const env = { memory: memory.wasm, lost: () => Number(pool.lost()) }
+      const instance = ({ module, name, imports = [] }: Entry): KernelFunction => {
+        const kernels = Object.fromEntries(imports.map((entry) => [entry.id, instance(entry)]))
+        return new WebAssembly.Instance(module, { env, kernels }).exports[name] as KernelFunction
+      }
+      const step = { kernel: large, buffers: [], scalars: [], guards: [] }
+      const host: ProgramHost = {
+        target: { mode: modes.plain, shared: true, maximumPages: memory.maximumPages },
+        threads: 3,
+        words: memory.words,
+        prepare: () => ({
+          launches: [{ entry: bad, block: new Int32Array(4), pointers: [], scalars: [], nanoseconds: 1e6 }],
+          scratchBytes: () => 0,
+        }),
+        address: () => 0,
+        allocate: (byteLength) => memory.allocate(byteLength),
+        free: () => {},
+        run: (entry, params, nanoseconds) => pool.run(entry, instance(entry), params, nanoseconds),
+        forget: () => {},
+      }
+      const program = makeProgram(
+        { phases: Array.from({ length: 3 }, () => ({ shared: [step], single: [] })), scalarCount: 0 },
+        host,
+      )
+      for (let trial = 0; trial < 10; trial++) {
+        pool.start()
+        expect(pool.ready(5000)).toBe(true)
+        const start = performance.now()
+        const run = () => (trial % 2 ? program.run(new Float64Array()) : host.run(bad, 4096, 1e6))
+        expect(run).toThrow(/^A kernel trapped while kernels ran/)
+        expect(performance.now() - start).toBeLessThan(2000)
+        expect(pool.threads).toBe(1)
+      }
+      await pool.close()
+    },
+    20_000,
+  )
+
+  it('also where there is one thread', async () => {
+    const backend = createWasmBackend({ threads: 1, mode: 'plain' })
+    const trapNow = () => {
+      throw new WebAssembly.RuntimeError('unreachable')
+    }
+    class Trapping {
+      readonly exports = new Proxy({}, { get: () => trapNow })
+    }
+    const run = vi.spyOn(WebAssembly, 'Instance').mockImplementation(Trapping as never)
+    expect(() => runLarge(backend)).toThrow(HalfWrittenError)
+    run.mockRestore()
+    await backend.close()
   })
-  const backend = createWasmBackend({ threads: 2, mode: 'plain' })
-  expect(backend.startThreads()).toBe(2)
-  unref.mockRestore()
-  const before = runLarge(backend)
-  // Not awaited: this thread hears of the end only after the run.
-  for (const worker of workers) void worker.terminate()
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
-  expect(() => runLarge(backend)).toThrow(DeviceError)
-  expect(backend.startThreads(50)).toBe(1)
-  expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
-  await backend.close()
-}, 20_000)
+})
 
 it('never keeps the process alive, also when threads sleep and nobody closed the backend', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dfdt-threads-'))
