@@ -225,10 +225,10 @@ function writtenBy(kernel: Kernel, storages: readonly Storage[]): Storage[] {
 /** What a kernel writes without regard to what was there, from end to end. */
 export function replacedBy(kernel: Kernel, storages: readonly Storage[]): Set<Storage> {
   const replaced = new Set<Storage>()
-  for (const [slot, { dtype, count, read }] of writesOf(kernel)) {
+  for (const [slot, { dtype, count, kept }] of writesOf(kernel)) {
     const storage = storages[slot]
-    const once = storage && storages.indexOf(storage) === storages.lastIndexOf(storage)
-    if (once && !read && count * bytesPerElement[dtype] === storage.byteLength) replaced.add(storage)
+    if (!storage || kept || count * bytesPerElement[dtype] !== storage.byteLength) continue
+    if (storages.indexOf(storage) === storages.lastIndexOf(storage)) replaced.add(storage)
   }
   return replaced
 }

@@ -293,7 +293,7 @@ export class WasmBackend implements Backend {
       const kernels = Object.fromEntries(
         (entry.imports ?? []).map((e) => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]),
       )
-      const env = { memory: this.#memory.wasm, lost: () => Number(this.#pool?.lost() ?? false) }
+      const env = { memory: this.#memory.wasm, waited: () => this.#pool?.waited() }
       instance = new WebAssembly.Instance(entry.module, { env, kernels })
       this.#instances.set(entry.module, instance)
     }

@@ -52,7 +52,10 @@ const { workerData, receiveMessageOnPort } = require('node:worker_threads')
 const { memory, control, thread, threads, port, words, wordCount, spins } = workerData
 const c = new Int32Array(memory.buffer, control, wordCount)
 const functions = [], instances = new Map()
-const env = { memory, lost: () => Atomics.load(c, words.failed) }
+const waited = () => {
+  if (Atomics.load(c, words.failed)) throw new Error('another thread is lost')
+}
+const env = { memory, waited }
 const find = id => {
   while (!functions[id]) {
     const { message } = receiveMessageOnPort(port)
@@ -227,7 +230,11 @@ class NodeThreadPool implements ThreadPool {
     return this.threads === this.wanted
   }
 
-  lost(): boolean {
+  waited(): void {
+    if (this.#lost()) throw new HalfWrittenError('Another thread is lost.')
+  }
+
+  #lost(): boolean {
     const c = this.#control
     if (Atomics.load(c, words.failed) === 0 && --this.#slices > 0 && !this.#helpers.some((helper) => helper.gone))
       return false
@@ -267,7 +274,7 @@ class NodeThreadPool implements ThreadPool {
       const now = Atomics.load(c, words.done)
       if (((now - before) | 0) >= workers) break
       if (Atomics.load(c, words.failed) !== 0) break
-      if (Atomics.wait(c, words.done, now, slice) === 'timed-out' && this.lost()) break
+      if (Atomics.wait(c, words.done, now, slice) === 'timed-out' && this.#lost()) break
     }
     Atomics.store(c, words.caller, 0)
     this.#learn((performance.now() - began) * 1e6, nanoseconds)

@@ -250,10 +250,10 @@ function emitProgram(phases: readonly PlacedPhase[], base: number, target: Targe
 
 /**
  * All threads wait until the last has come. Spinning alone would burn the partner's time slice where cores are short.
- * Who waits long asks `env.lost` whether the others still live, and traps when it says no.
+ * Who waits long calls `env.waited`, which throws when the others will never come.
  */
 function emitBarrier(module: ModuleBuilder): FunctionRef<readonly ['i32', 'i32'], 'none'> {
-  const lost = module.import('env', 'lost', [], 'i32')
+  const waited = module.import('env', 'waited', [])
   const fn = module.function('barrier', ['i32', 'i32'])
   const [at, threads] = fn.params
   const phase = fn.local('i32')
@@ -275,7 +275,7 @@ function emitBarrier(module: ModuleBuilder): FunctionRef<readonly ['i32', 'i32']
             fn.drop(i32.atomicAdd(at, 1, sleepersAt))
             fn.set(woken, i32.atomicWait(at, phase, i64.const(slice), phaseAt))
             fn.drop(i32.atomicSub(at, 1, sleepersAt))
-            fn.if(woken.eq(2), () => fn.if(lost.invoke([]), () => fn.unreachable()))
+            fn.if(woken.eq(2), () => fn.call(waited, []))
           })
         })
       },

@@ -13,8 +13,8 @@ export interface ThreadPool {
   start(): void
   /** Waits until all have checked in; whether they have. */
   ready(milliseconds: number): boolean
-  /** Asked by the calling thread when it has waited long at a barrier of `run`: whether the others will never come. */
-  lost(): boolean
+  /** Called by the calling thread when it has waited long at a barrier of `run`; throws when the others will never come. */
+  waited(): void
   /**
    * Runs the kernel on all threads, `own` being the calling thread's instance of it.
    *

@@ -253,7 +253,7 @@ describe('a kernel that traps', () => {
       const memory = new DeviceMemory({ shared: true, maxBytes: 1 << 24, reserved: 65536 })
       const pool = nodeThreadPool(memory.wasm, 3, 256)
       const bad = trap(thread, { shared: true, maximum: memory.maximumPages })
-      const env = { memory: memory.wasm, lost: () => Number(pool.lost()) }
+      const env = { memory: memory.wasm, waited: () => pool.waited() }
       const instance = ({ module, name, imports = [] }: Entry): KernelFunction => {
         const kernels = Object.fromEntries(imports.map((entry) => [entry.id, instance(entry)]))
         return new WebAssembly.Instance(module, { env, kernels }).exports[name] as KernelFunction
