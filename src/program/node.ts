@@ -30,8 +30,19 @@ export interface Access {
   readonly write: boolean
 }
 
+const known = new WeakMap<Node, readonly Access[]>()
+
 /** Every operand of a kernel in the order of its buffers; for `foreach` those of all its parts. */
-export function accesses({ kernel, storages, guards, after }: Node): Access[] {
+export function accesses(node: Node): readonly Access[] {
+  let found = known.get(node)
+  if (!found) {
+    found = accessesOf(node)
+    known.set(node, found)
+  }
+  return found
+}
+
+function accessesOf({ kernel, storages, guards, after }: Node): Access[] {
   const found: Access[] = after.map((storage) => ({ storage, dtype: 'f32', write: false }))
   for (const guard of guards)
     if ('storage' in guard) found.push({ storage: guard.storage, dtype: 'bool', write: false })
