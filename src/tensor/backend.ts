@@ -48,6 +48,8 @@ export interface Backend {
   readonly description: string
   /** What it computes with, and why, for people: `doctor` prints it. */
   facts?(): Readonly<Record<string, string>>
+  /** Whether it is still finding out in the background what `facts` will say; work makes it begin. */
+  readonly pending?: boolean
   supports(dtype: DType): boolean
   /** Throws `DeviceError` naming need and limit. Contents are unspecified. */
   allocate(byteLength: number): Buffer

@@ -10,12 +10,14 @@ import { DeviceMemory, readable } from './memory.js'
 import { chooseMode, type Mode, type ModeName, reasonFor, type WideSwitch } from './modes.js'
 import { extents, kernelKey, prepare } from './prepare.js'
 import { makeProgram } from './program.js'
-import { tiles } from './matmul/tile.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
+import { type TrialRunner, Tuning } from './tuning.js'
 
 export interface WasmBackendOptions {
   /** `256` switches an experimental flag of the whole process (Node 24+ on x64). Default: the fastest other one. */
   readonly mode?: ModeName
+  /** Outputs of a product that are kept in registers, such as '5x16'. Default: chosen by mode and processor, then by trials. */
+  readonly tile?: string
   /** How many threads compute. Default: all cores in Node, 1 in browsers. */
   readonly threads?: number
   /** Most memory to take. Default: 4 GiB. */
@@ -28,6 +30,10 @@ export interface Host {
   readonly threadPool?: ThreadPoolFactory
   readonly cores: number
   readonly enableWide: WideSwitch
+  /** Vector registers of the processor. Default: 16. */
+  readonly registers?: number
+  /** Absent where tiles are not tried out in the background. */
+  readonly trials?: TrialRunner | undefined
 }
 
 /** Addresses below this belong to the backend: 0 to 4 KiB words of the thread pool, then argument blocks. */
@@ -59,12 +65,13 @@ export class WasmBackend implements Backend {
   readonly name = 'wasm'
   readonly mode: Mode
   readonly #memory: DeviceMemory
-  readonly #target: Target
+  readonly #tuning: Tuning
+  #target: Target
   readonly #pool: ThreadPool | undefined
   readonly #asked: number
   readonly #askedMode: ModeName | undefined
   /** By descriptor, then by its structure: ops make descriptors anew at each call. */
-  readonly #known = new WeakMap<Kernel, Ready>()
+  #known = new WeakMap<Kernel, Ready>()
   readonly #prepared = new Map<string, Ready>()
   readonly #instances = new Map<WebAssembly.Module, WebAssembly.Instance>()
   /** Kernel functions by entry id. */
@@ -83,7 +90,8 @@ export class WasmBackend implements Backend {
     this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
-    this.#target = { mode: this.mode, shared, maximumPages: this.#memory.maximumPages }
+    this.#tuning = new Tuning(this.mode, { registers: host.registers ?? 16, asked: options.tile, runner: host.trials })
+    this.#target = { mode: this.mode, tile: this.#tuning.tile, shared, maximumPages: this.#memory.maximumPages }
     this.#pool = shared ? host.threadPool?.(this.#memory.wasm, this.#asked, controlAddress) : undefined
   }
 
@@ -93,13 +101,18 @@ export class WasmBackend implements Backend {
   }
 
   facts(): Readonly<Record<string, string>> {
-    const { rows, vectors } = tiles[this.mode.name]
+    this.#settle()
     const active = this.#pool?.threads ?? 1
     return {
       mode: `${this.mode.name} (${reasonFor(this.mode, this.#askedMode)})`,
-      tile: `${rows} x ${vectors * 4} outputs of a product are kept in registers`,
+      tile: this.#tuning.fact,
       threads: `${this.#asked} at most, ${active} checked in; small kernels use one`,
     }
+  }
+
+  get pending(): boolean {
+    this.#settle()
+    return this.#tuning.pending
   }
 
   /** f32, i32, u32 and bool; f64 is the reference device's. */
@@ -163,6 +176,7 @@ export class WasmBackend implements Backend {
 
   compile(plan: Plan, buffers: readonly Buffer[]): Executable {
     this.#checkOpen()
+    this.#settle()
     const own = buffers.map((buffer) => this.#own(buffer))
     const memory = this.#memory
     return makeProgram(plan, {
@@ -206,7 +220,16 @@ export class WasmBackend implements Backend {
     await this.#pool?.close()
   }
 
+  /** Prepares kernels for another tile from now on, when trials have found a faster one. */
+  #settle(): void {
+    if (!this.#tuning.settle()) return
+    this.#target = { ...this.#target, mode: this.#tuning.mode, tile: this.#tuning.tile }
+    this.#known = new WeakMap()
+    this.#prepared.clear()
+  }
+
   #prepare(kernel: Kernel): Ready {
+    this.#settle()
     const key = kernelKey(kernel)
     let ready = this.#prepared.get(key)
     if (!ready) {
@@ -276,6 +299,7 @@ export class WasmBackend implements Backend {
   /** Runs a kernel, or a program, on all threads where that pays. */
   #runEntry(entry: Entry, params: number, nanoseconds: number): void {
     const run = this.#functions[entry.id] ?? this.#instantiate(entry)
+    this.#tuning.worked(nanoseconds)
     const pool = this.#pool
     if (pool && nanoseconds > shareFrom && this.#helped(pool, nanoseconds)) pool.run(entry, run, params, nanoseconds)
     else runAlone(run, params)

@@ -1,10 +1,13 @@
 import { type FunctionBuilder, ModuleBuilder } from './assembler.js'
 import { type Entry, kernelParameters } from './launch.js'
+import type { Tile } from './matmul/tile.js'
 import type { Mode } from './modes.js'
 
 /** What code is generated for: equal targets share modules. */
 export interface Target {
   readonly mode: Mode
+  /** Of products; part of no other kernel. */
+  readonly tile: Tile
   /** Of the memory the modules import. */
   readonly shared: boolean
   readonly maximumPages: number

@@ -63,7 +63,8 @@ export function chooseMode(asked: string | undefined, enableWide: WideSwitch): M
 
 /** Why a mode is in use, as `doctor` says it. */
 export function reasonFor({ name }: Mode, asked: ModeName | undefined): string {
-  if (asked !== undefined) return 'asked for'
+  if (asked !== undefined)
+    return name === '256' ? 'asked for, and switched on in the engine for this process' : 'asked for'
   return name === 'plain'
     ? 'this engine has no relaxed SIMD, so no fused multiply-add; Node 24 and newer have it'
     : "the fastest that needs no switch of the whole process; mode '256' does"

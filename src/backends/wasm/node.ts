@@ -1,23 +1,32 @@
 import { availableParallelism } from 'node:os'
-import { env } from 'node:process'
+import { arch, env } from 'node:process'
 import type { WasmBackendOptions } from './backend.js'
 import { WasmBackend } from './backend.js'
 import type { ModeName } from './modes.js'
 import { nodeThreadPool } from './node-threads.js'
+import { nodeTrials } from './node-trials.js'
 import { enableWide } from './node-wide.js'
 
 /**
- * The wasm backend with all cores of this machine. `DFDT_MODE` and `DFDT_THREADS` in the environment speak for options
- * that are left out.
+ * The wasm backend with all cores of this machine. `DFDT_MODE`, `DFDT_TILE` and `DFDT_THREADS` in the environment speak
+ * for options that are left out.
  *
  * @throws DeviceError when the mode asked for is impossible here
  */
 export function createWasmBackend(options: WasmBackendOptions = {}): WasmBackend {
-  const { DFDT_MODE: mode, DFDT_THREADS: threads } = env
+  const { DFDT_MODE: mode, DFDT_TILE: tile, DFDT_THREADS: threads } = env
   const asked = {
     ...(mode ? { mode: mode as ModeName } : {}),
+    ...(tile ? { tile } : {}),
     ...(threads ? { threads: Number(threads) } : {}),
     ...options,
   }
-  return new WasmBackend(asked, { threadPool: nodeThreadPool, cores: availableParallelism(), enableWide })
+  return new WasmBackend(asked, {
+    threadPool: nodeThreadPool,
+    cores: availableParallelism(),
+    enableWide,
+    registers: arch === 'arm64' ? 32 : 16,
+    // A mode from outside is for comparing: nothing changes then on the way.
+    trials: mode ? undefined : nodeTrials,
+  })
 }

@@ -20,7 +20,7 @@ import { defineIndexKernels, prepareIndexKernel } from './index-kernels.js'
 import { kernelEntry } from './kernel-module.js'
 import type { Prepared } from './launch.js'
 import { prepareMap } from './map.js'
-import { addMatmulKernels, matmulEntry, planMatmul } from './matmul/index.js'
+import { matmulEntry, matmulFamily, planMatmul } from './matmul/index.js'
 import { addPoolKernels, preparePool2d } from './pool/index.js'
 import { prepareReduce } from './reduce.js'
 
@@ -54,10 +54,10 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
 
 /** `order`: the position of each operand in the list of buffers. */
 function prepareMatmul(kernel: MatmulKernel, target: Target, order: readonly number[] = [0, 1, 2]): Prepared {
-  const { block, pointers: own, nanoseconds, workBytes } = planMatmul(kernel, target.mode)
+  const { block, pointers: own, nanoseconds, workBytes } = planMatmul(kernel, target.mode, {}, target.tile)
   const pointers = own.map((pointer) => ({ ...pointer, operand: order[pointer.operand] ?? pointer.operand }))
   const launch = {
-    entry: kernelEntry(target, addMatmulKernels, matmulEntry),
+    entry: kernelEntry(target, matmulFamily(target.tile), matmulEntry),
     block,
     pointers,
     scalars: [],

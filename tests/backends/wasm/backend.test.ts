@@ -159,5 +159,10 @@ it('the browser half computes on one thread with memory that is not shared, and 
   const imports = execFileSync('grep', ['-rlE', "from '(node:|#)", 'src/backends/wasm'], { encoding: 'utf8' })
     .trim()
     .split('\n')
-  expect(imports.map((file) => file.replace(/.*\//, '')).sort()).toEqual(['node-threads.ts', 'node-wide.ts', 'node.ts'])
+  expect(imports.map((file) => file.replace(/.*\//, '')).sort()).toEqual([
+    'node-threads.ts',
+    'node-trials.ts',
+    'node-wide.ts',
+    'node.ts',
+  ])
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { prepareForeach } from '../../../src/backends/wasm/foreach.js'
+import { tiles } from '../../../src/backends/wasm/matmul/tile.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
 import { type Expr, index, input } from '../../../src/kernels/expr.js'
 import type { Combine, Operand, Part } from '../../../src/kernels/kernel.js'
@@ -128,7 +129,7 @@ describe('reductions', () => {
 })
 
 it('foreach joins parts that go on in every operand, unless positions matter', () => {
-  const target = { mode: backend.mode, shared: false, maximumPages: 65536 }
+  const target = { mode: backend.mode, tile: tiles.plain, shared: false, maximumPages: 65536 }
   const part = (length: number, offsets: readonly number[]): Part => ({
     length,
     operands: offsets.map((offset, buffer) => ({ buffer, offset })),

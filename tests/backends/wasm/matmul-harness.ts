@@ -9,6 +9,7 @@ import {
   type MatmulPlan,
   planMatmul,
 } from '../../../src/backends/wasm/matmul/index.js'
+import { type Tile, tileName, tiles } from '../../../src/backends/wasm/matmul/tile.js'
 import type { Mode } from '../../../src/backends/wasm/modes.js'
 
 /** Bytes a product may read past the last element of an operand. */
@@ -18,15 +19,16 @@ const guard = 0x7fc0dead
 
 const kernels = new Map<string, { memory: WebAssembly.Memory; run: KernelFunction }>()
 
-function kernelOf(mode: Mode) {
-  const known = kernels.get(mode.name)
+function kernelOf(mode: Mode, tile: Tile) {
+  const key = `${mode.name} ${tileName(tile)}`
+  const known = kernels.get(key)
   if (known) return known
   const module = new ModuleBuilder()
-  addMatmulKernels(module, mode)
+  addMatmulKernels(module, mode, tile)
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 })
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { env: { memory } })
   const made = { memory, run: exports[matmulEntry] as KernelFunction }
-  kernels.set(mode.name, made)
+  kernels.set(key, made)
   return made
 }
 
@@ -42,6 +44,8 @@ export interface RunOptions {
   /** The only thread to run, of `threads`. */
   readonly only?: number
   readonly choices?: Partial<MatmulChoices>
+  /** Default: the mode's first. */
+  readonly tile?: Tile
 }
 
 /**
@@ -54,10 +58,10 @@ export function runMatmul(
   kernel: MatmulKernel,
   mode: Mode,
   { a, b, outputLength }: Operands,
-  { threads = 1, only, choices = {} }: RunOptions = {},
+  { threads = 1, only, choices = {}, tile = tiles[mode.name] }: RunOptions = {},
 ): Float32Array {
-  const plan = planMatmul(kernel, mode, choices)
-  const { memory, run } = kernelOf(mode)
+  const plan = planMatmul(kernel, mode, choices, tile)
+  const { memory, run } = kernelOf(mode, tile)
   const at = placed([plan.block.byteLength, plan.workBytes * threads, outputLength * 4, a.byteLength, b.byteLength])
   const [blockAt = 0, workAt = 0, outputAt = 0, aAt = 0, bAt = 0] = at.starts
   const missing = at.end - memory.buffer.byteLength

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { hasRelaxedSimd, type Mode, modes } from '../../../src/backends/wasm/modes.js'
 import { planMatmul } from '../../../src/backends/wasm/matmul/index.js'
+import { candidatesOf } from '../../../src/backends/wasm/matmul/tile.js'
 import { firstDifference, type Layout, product, reference, runMatmul, written } from './matmul-harness.js'
 
 // The 256-bit tile is ordinary code where the engine does not fuse its pairs: its bits are tested here, its speed is not.
@@ -54,6 +55,21 @@ for (const mode of runnable) {
 
     test.each(cases)('transposed output, transposed %o', (transposed) => {
       for (const [m, n, k] of sizes) check({ m, n, k, transposed: { ...transposed, output: true } }, mode)
+    })
+
+    test('every tile that may be chosen gives the same bits', () => {
+      const tiles = new Set([16, 32].flatMap((registers) => candidatesOf(mode, registers)))
+      expect(tiles.size).toBeGreaterThan(3)
+      for (const tile of tiles) {
+        for (const transposed of cases) {
+          for (const [m, n, k] of [
+            [19, 53, 21],
+            [8, 16, 24],
+            [1, 70, 9],
+          ] as const)
+            check({ m, n, k, transposed }, mode, { tile })
+        }
+      }
     })
 
     test('every packing and blocking gives the same bits', () => {

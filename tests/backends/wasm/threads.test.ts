@@ -10,6 +10,7 @@ import { WasmBackend } from '../../../src/backends/wasm/backend.js'
 import { newEntryId } from '../../../src/backends/wasm/generated.js'
 import { type Entry, type KernelFunction, kernelParameters } from '../../../src/backends/wasm/launch.js'
 import { DeviceMemory } from '../../../src/backends/wasm/memory.js'
+import { tiles } from '../../../src/backends/wasm/matmul/tile.js'
 import { modes } from '../../../src/backends/wasm/modes.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
 import { nodeThreadPool } from '../../../src/backends/wasm/node-threads.js'
@@ -260,7 +261,7 @@ describe('a kernel that traps', () => {
       }
       const step = { kernel: large, buffers: [], scalars: [], guards: [] }
       const host: ProgramHost = {
-        target: { mode: modes.plain, shared: true, maximumPages: memory.maximumPages },
+        target: { mode: modes.plain, tile: tiles.plain, shared: true, maximumPages: memory.maximumPages },
         threads: 3,
         words: memory.words,
         prepare: () => ({

@@ -19,10 +19,11 @@
  * - The output must not overlap a or b.
  */
 import { type FunctionRef, i32, type I32, type ModuleBuilder, select } from '../assembler.js'
+import type { KernelFamily } from '../kernel-module.js'
 import { kernelParameters } from '../launch.js'
 import type { Mode } from '../modes.js'
 import { addProduct } from './product.js'
-import { columnsOf, tiles } from './tile.js'
+import { columnsOf, type Tile, tiles } from './tile.js'
 import { axisWords, words } from './words.js'
 
 export { type MatmulChoices, type MatmulPlan, planMatmul } from './plan.js'
@@ -30,9 +31,23 @@ export { type MatmulChoices, type MatmulPlan, planMatmul } from './plan.js'
 /** Name of the kernel's export. */
 export const matmulEntry = 'matmul'
 
+const families = new Map<Tile, KernelFamily>()
+
+/** The kernels with this tile. */
+export function matmulFamily(tile: Tile): KernelFamily {
+  const known = families.get(tile)
+  if (known) return known
+  const family: KernelFamily = (module, mode) => addMatmulKernels(module, mode, tile)
+  families.set(tile, family)
+  return family
+}
+
 /** Adds the kernel `matmul` and what it calls to the module; its argument block is `planMatmul`'s. */
-export function addMatmulKernels(module: ModuleBuilder, mode: Mode): FunctionRef<typeof kernelParameters> {
-  const tile = tiles[mode.name]
+export function addMatmulKernels(
+  module: ModuleBuilder,
+  mode: Mode,
+  tile: Tile = tiles[mode.name],
+): FunctionRef<typeof kernelParameters> {
   const product = addProduct(module, tile)
   const f = module.function(matmulEntry, kernelParameters, { export: true })
   const [params, thread, threads] = f.params

@@ -35,7 +35,8 @@ export function addMicroKernels(module: ModuleBuilder, tile: Tile): MicroKernels
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
-function addMicroKernel(
+/** `columns`: rows of A are neighbours in memory. */
+export function addMicroKernel(
   module: ModuleBuilder,
   name: string,
   rows: number,

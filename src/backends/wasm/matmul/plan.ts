@@ -54,14 +54,18 @@ interface Product {
  *
  * @throws DTypeError when an operand is not f32
  */
-export function planMatmul(kernel: MatmulKernel, mode: Mode, choices: Partial<MatmulChoices> = {}): MatmulPlan {
+export function planMatmul(
+  kernel: MatmulKernel,
+  mode: Mode,
+  choices: Partial<MatmulChoices> = {},
+  tile: Tile = tiles[mode.name],
+): MatmulPlan {
   for (const { dtype } of [kernel.a, kernel.b, kernel.output]) {
     if (dtype !== 'f32')
       throw new DTypeError(`matmul on the wasm device takes f32, got ${dtype}. Cast the operands to f32.`, {
         op: 'matmul',
       })
   }
-  const tile = tiles[mode.name]
   const product = oriented(batchFolded(stepsOf(kernel)))
   const { m, n, k, a, b, output, batch } = product
   const chosen = { ...choose(product, tile), ...choices }
