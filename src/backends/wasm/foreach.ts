@@ -15,7 +15,7 @@ import { BlockWriter, elementCost } from './block.js'
 import { type Generated, generated, type KernelBuilder, type Target } from './generated.js'
 import { type Launch, type Prepared, scratch } from './launch.js'
 import { checkDTypes, Lowering } from './lowering.js'
-import { chunkLength, chunksOf, opsKey, partialBytes, PartialLanes, type Result, resultsLaunch } from './partials.js'
+import { ChunkLanes, chunkLength, chunksOf, opsKey, partialBytes, type Result, resultsLaunch } from './partials.js'
 import type { ReduceOp } from './reduce-op.js'
 import { emitRow, emitShare, loadRepeated, rowOperand, type Slot, slotsKey, writeTo } from './rows.js'
 
@@ -69,7 +69,7 @@ function emitStretches({ module, fn, constants }: KernelBuilder, target: Target,
   const partial = fn.local('i32')
   const operands = [...inputs, ...outputs].map((slot) => rowOperand(fn, slot))
   const [ins, outs] = [operands.slice(0, inputs.length), operands.slice(inputs.length)]
-  const lanes = reductions.map((op) => new PartialLanes(fn, op))
+  const lanes = new ChunkLanes(fn, reductions, partial)
   const pointer = (i: number) => i32.load(row, 4 + 4 * i)
   const write = writeTo(fn, outs)
   const walk = () =>
@@ -77,17 +77,16 @@ function emitStretches({ module, fn, constants }: KernelBuilder, target: Target,
       { fn, lowering, inputs: ins, outputs: outs, count, position, usesPosition: lowering.readsPosition },
       (results, left) => {
         write(results, left)
-        lanes.forEach((each, r) => {
-          each.add(results[outputs.length + r] ?? [], left)
-        })
+        if (reducing) lanes.add(results.slice(outputs.length), left)
       },
+      () => reducing && lanes.store(),
     )
   const guard = fn.local('i32')
-  const whenLive = (body: () => void) => {
+  const whenLive = (body: () => void, otherwise?: () => void) => {
     if (!guarded) return body()
     fn.set(guard, pointer(operands.length + uniforms.length))
     // Parts without one have address 0.
-    fn.if(guard.eq(0).or(i32.load(guard)), body)
+    fn.if(guard.eq(0).or(i32.load(guard)), body, otherwise)
   }
   const begin = () => {
     operands.forEach((o, i) => {
@@ -122,15 +121,15 @@ function emitStretches({ module, fn, constants }: KernelBuilder, target: Target,
       begin()
       fn.set(partial, partials.add(from.divU(chunkLength).mul(bytes)))
       fn.doWhile(() => {
-        for (const each of lanes) each.reset()
-        whenLive(() => {
-          fn.set(count, end.sub(from))
-          fn.set(count, select(count.lt(chunkLength), count, i32.const(chunkLength)))
-          walk()
-        })
-        lanes.forEach((each, r) => {
-          each.store(partial, partialBytes * r)
-        })
+        lanes.reset()
+        whenLive(
+          () => {
+            fn.set(count, end.sub(from))
+            fn.set(count, select(count.lt(chunkLength), count, i32.const(chunkLength)))
+            walk()
+          },
+          () => lanes.store(),
+        )
         fn.inc(partial, bytes)
         fn.inc(from, chunkLength)
       }, from.lt(end))

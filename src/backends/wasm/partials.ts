@@ -26,50 +26,62 @@ const opKey = ({ combine, dtype }: ReduceOp): string => `${combine} ${dtype}`
 /** Structure of reductions as text, part of the key of generated code. */
 export const opsKey = (ops: readonly ReduceOp[]): string => ops.map(opKey).join()
 
-/** The lanes of one reduction while a chunk is walked. */
-export class PartialLanes {
-  readonly #even: Local<'v128'>
-  readonly #odd: Local<'v128'>
-  readonly #swap: Local<'v128'>
+/** The lanes of a pass's reductions while a chunk is walked; `at` is where its partial results go. */
+export class ChunkLanes {
+  readonly #lanes: readonly { readonly op: ReduceOp; readonly even: Local<'v128'>; readonly odd: Local<'v128'> }[]
+  readonly #single: Local<'i32'>
 
   constructor(
     private readonly fn: FunctionBuilder,
-    private readonly op: ReduceOp,
+    ops: readonly ReduceOp[],
+    private readonly at: Local<'i32'>,
   ) {
-    this.#even = fn.local('v128')
-    this.#odd = fn.local('v128')
-    this.#swap = fn.local('v128')
+    this.#lanes = ops.map((op) => ({ op, even: fn.local('v128'), odd: fn.local('v128') }))
+    this.#single = fn.local('i32')
   }
 
   reset(): void {
-    this.fn.set(this.#even, identity(this.op))
-    this.fn.set(this.#odd, identity(this.op))
+    for (const { op, even, odd } of this.#lanes) {
+      this.fn.set(even, identity(op))
+      this.fn.set(odd, identity(op))
+    }
   }
 
-  /** Takes the next vectors; `count` says how many elements the only one has when that may be less than four. */
-  add(vectors: readonly V128[], count: Local<'i32'> | undefined): void {
-    const { fn, op } = this
-    const even = this.#even
-    const odd = this.#odd
-    if (vectors.length > 1) {
-      vectors.forEach((x, w) => {
-        const lanes = w % 2 === 0 ? even : odd
-        fn.set(lanes, combined(op, lanes, x))
-      })
+  /**
+   * Takes the next vectors of each reduction: groups of an even number, or after `store` single ones; `count` says how
+   * many elements the last one has.
+   */
+  add(vectors: readonly (readonly V128[])[], count: Local<'i32'> | undefined): void {
+    if (vectors[0]?.length === 1) {
+      this.#addSingle(vectors.flat(), count)
       return
     }
-    // Single vectors at the end of a chunk alternate, too; which one comes last depends on the length alone.
-    for (const x of vectors) {
-      fn.set(this.#swap, combined(op, even, count ? v128.bitselect(x, identity(op), lanesBelow(count)) : x))
-      fn.set(even, odd)
-      fn.set(odd, this.#swap)
-    }
+    this.#lanes.forEach(({ op, even, odd }, r) => {
+      vectors[r]?.forEach((x, w) => {
+        const half = w % 2 === 0 ? even : odd
+        this.fn.set(half, combined(op, half, x))
+      })
+    })
   }
 
-  /** A pair of stores: V8 fuses the lanes to 256 bits only when they end in one. */
-  store(at: Local<'i32'>, offset: number): void {
-    this.fn.store(at, this.#even, offset)
-    this.fn.store(at, this.#odd, offset + 16)
+  /** Ends what comes in pairs: V8 fuses the two vectors to 256 bits only when a pair of stores is all that becomes of them. */
+  store(): void {
+    this.#lanes.forEach(({ even, odd }, r) => {
+      this.fn.store(this.at, even, partialBytes * r)
+      this.fn.store(this.at, odd, partialBytes * r + 16)
+    })
+    this.fn.set(this.#single, this.at)
+  }
+
+  #addSingle(vectors: readonly V128[], count: Local<'i32'> | undefined): void {
+    const { fn } = this
+    this.#lanes.forEach(({ op }, r) => {
+      const x = vectors[r] ?? identity(op)
+      const valid = count ? v128.bitselect(x, identity(op), lanesBelow(count)) : x
+      fn.store(this.#single, combined(op, v128.load(this.#single, partialBytes * r), valid), partialBytes * r)
+    })
+    // Partial results lie at multiples of 32.
+    fn.set(this.#single, this.#single.xor(16))
   }
 }
 

@@ -144,12 +144,13 @@ export function readRepeated({ fn, inputs }: Pick<Row, 'fn' | 'inputs'>): readon
 
 /**
  * Walks the row in groups of `width` vectors, then in single ones; `body` gets the group's width, and the number of
- * elements left when that may be less than a vector.
+ * elements left when that may be less than a vector. `between` comes after the groups.
  */
 export function emitGroups(
   row: Row,
   width: number,
   body: (width: number, count: Local<'i32'> | undefined) => void,
+  between: () => void = () => {},
 ): void {
   const { fn, inputs, count, position, usesPosition } = row
   const advance = (vectors: number) => {
@@ -164,6 +165,7 @@ export function emitGroups(
     body(width, undefined)
     advance(width)
   })
+  between()
   const strided = inputs.filter((o) => o.step === 'strided')
   fn.while(count.gt(0), () => {
     // Lanes past the end repeat the first one: a stride could lead out of the memory.
@@ -190,11 +192,11 @@ export const writeTo =
     })
   }
 
-/** Emits the elementwise loops over one row. */
-export function emitRow(row: Row, sink: Sink): void {
+/** Emits the elementwise loops over one row; `between` comes after the groups of vectors, before the single ones. */
+export function emitRow(row: Row, sink: Sink, between?: () => void): void {
   const { fn, lowering } = row
   const leaf = leafReader(row, readRepeated(row))
-  emitGroups(row, lowering.width, (width, count) => {
+  const body = (width: number, count: Local<'i32'> | undefined): void => {
     const results = lowering.evaluate(width, leaf)
     if (!count) sink(results, undefined)
     else {
@@ -206,7 +208,8 @@ export function emitRow(row: Row, sink: Sink): void {
       )
     }
     lowering.done(results.flat())
-  })
+  }
+  emitGroups(row, lowering.width, body, between)
 }
 
 /** The share of `thread`: from `lo` to `hi` of `units`, spread as evenly as possible. */
