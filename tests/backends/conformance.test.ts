@@ -107,6 +107,7 @@ test('every kind of kernel and every node of an expression has cases', () => {
     .join(';')
   const ops = [
     'input',
+    'uniform',
     'scalar',
     'const',
     'index',
@@ -147,6 +148,7 @@ test('every kind of kernel and every node of an expression has cases', () => {
     'select',
     'fma',
     'cast',
+    'bitcast',
   ]
   expect(ops.filter((op) => !keys.includes(`${op}:`))).toEqual([])
 })

@@ -124,6 +124,7 @@ const floatUnary: Unary = {
   ceil: (x) => x.ceil(),
   round: (x) => x.round(),
   isNaN: (x) => x.isNaN(),
+  isFinite: (x) => x.isFinite(),
   copy: (x) => x,
 }
 const shifts: Unary = Object.fromEntries(
@@ -168,8 +169,17 @@ export function exactCases(random: Random): ConformanceCase[] {
       ...Object.entries(binary[dtype]).map(([op, build]) => columnsCase(`${op} ${dtype}`, build(x, y), two)),
       columnsCase(`select ${dtype}`, input(2, 'bool').select(x, y), choices),
       ...dtypes.map((to) => columnsCase(`cast ${dtype} to ${to}`, x.cast(to), one)),
+      ...(dtype === 'bool' || dtype === 'f64' ? [] : bitcastCases(dtype, values)),
     ]
   })
+}
+
+/** Both ways; which bits a NaN has is open. */
+function bitcastCases(dtype: 'f32' | 'i32' | 'u32', values: readonly number[]): ConformanceCase[] {
+  const one = [{ dtype, values: values.filter((x) => !Number.isNaN(x)) }]
+  return (['f32', 'i32', 'u32'] as const).map((to) =>
+    columnsCase(`bitcast ${dtype} to ${to}`, input(0, dtype).bitcast(to), one),
+  )
 }
 
 const halfMantissa = 1 + 2 ** -12

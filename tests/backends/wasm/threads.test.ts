@@ -15,7 +15,7 @@ import { modes } from '../../../src/backends/wasm/modes.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
 import { nodeThreadPool } from '../../../src/backends/wasm/node-threads.js'
 import { makeProgram, type ProgramHost } from '../../../src/backends/wasm/program.js'
-import { input, scalar } from '../../../src/kernels/expr.js'
+import { input, scalar, uniform } from '../../../src/kernels/expr.js'
 import type { Combine, ForeachKernel, Kernel } from '../../../src/kernels/kernel.js'
 import { HalfWrittenError } from '../../../src/tensor/errors.js'
 import { bufferOf, bytesOf, packed } from './bound.js'
@@ -60,6 +60,26 @@ const foreach: ForeachKernel = {
     operands: [0, 1, 2].map((buffer) => ({ buffer, offset: parts.slice(0, i).reduce((a, b) => a + b, 0) })),
   })),
 }
+/** Parts of many and of few chunks, one of them skipped, with results behind the output. */
+const measured: ForeachKernel = {
+  ...foreach,
+  exprs: [lerp.mul(uniform(0, 'f32'))],
+  parts: foreach.parts.map((part, i) => ({
+    length: part.length,
+    operands: part.operands.map(({ buffer, offset }) => ({ buffer: buffer === 2 ? 3 : buffer, offset })),
+    uniforms: [{ buffer: 1, offset: i }],
+    ...(i >= 2 && { guard: { buffer: 2, offset: i - 2 } }),
+  })),
+  uniforms: ['f32'],
+  reductions: [
+    { combine: 'sum', expr: x.mul(y), over: 'all', result: { buffer: 3, offset: 300_010 } },
+    { combine: 'sum', expr: y.sub(x).square(), over: 'part', result: { buffer: 3, offset: 300_012 } },
+    { combine: 'max', expr: x.abs(), over: 'all', result: { buffer: 3, offset: 300_020 } },
+    { combine: 'min', expr: y.mul(uniform(0, 'f32')), over: 'part', result: { buffer: 3, offset: 300_021 } },
+    { combine: 'sum', expr: x.gt(y).cast('u32'), over: 'all', result: { buffer: 3, offset: 300_030 } },
+    { combine: 'min', expr: x.isFinite(), over: 'part', result: { buffer: 3, offset: 300_031 } },
+  ],
+}
 const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number])[] = [
   [
     'map',
@@ -88,7 +108,13 @@ const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number
     [noise(501 * 303), noise(303)],
     501 * 303,
   ],
-  ['foreach', foreach, [noise(whole), noise(whole, 2)], 300_004],
+  ['foreach', foreach, [noise(300_004), noise(300_004, 2)], 300_004],
+  [
+    'foreach with uniforms, guards and reductions',
+    measured,
+    [noise(300_004), noise(300_004, 2), Float32Array.of(0, 1)],
+    300_040,
+  ],
   ['sum of everything', reduce('sum', [whole], [0]), [noise(whole)], 1],
   ['sum along rows', reduce('sum', [301, 1001], [1]), [noise(301 * 1001)], 301],
   ['sum along columns', reduce('sum', [5001, 61], [0]), [noise(5001 * 61)], 61],
@@ -98,11 +124,9 @@ const cases: readonly (readonly [string, Kernel, readonly Float32Array[], number
 ]
 
 it.each(cases)('%s gives the same bits on 1, 2, 3, 4 and 8 threads', async (_name, kernel, inputs, length) => {
-  const n = kernel.kind === 'foreach' ? 300_004 : 0
-  const given = inputs.map((values) => (values.length < n ? noise(n, values[1] ?? 0) : values))
-  const alone = await result(kernel, given, length, 1)
+  const alone = await result(kernel, inputs, length, 1)
   expect(alone.byteLength).toBe(length * 4)
-  for (const threads of [2, 3, 4, 8]) expect((await result(kernel, given, length, threads)).equals(alone)).toBe(true)
+  for (const threads of [2, 3, 4, 8]) expect((await result(kernel, inputs, length, threads)).equals(alone)).toBe(true)
 })
 
 it('adds rows with equal indices in order on any number of threads', async () => {
