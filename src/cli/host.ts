@@ -1,3 +1,4 @@
+import type { Device } from '../tensor/device.js'
 import type { MnistJob } from '../train/events.js'
 
 /** Where text goes: a terminal, a file or a pipe. */
@@ -13,6 +14,8 @@ export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Loads the job and what it computes on; called by commands that need it, so that `--help` stays instant. */
   readonly loadJob: (device: { readonly threads?: number | undefined }) => Promise<MnistJob>
+  /** Makes a device for one command, which closes it. */
+  readonly openDevice: (device: { readonly threads?: number | undefined }) => Promise<Device>
   /**
    * Calls `listener` with 130 on Ctrl-C and 143 on a request to terminate, the exit codes a shell expects for them.
    * Returns a function that ends the listening.

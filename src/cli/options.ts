@@ -75,11 +75,13 @@ export function addDeviceFlags(command: Command): Command {
   return command.addOption(threadsFlag())
 }
 
-function threadsFlag(): Option {
+/** How many threads compute. */
+export function threadsFlag(): Option {
   return new Option('--threads <count>', 'threads that compute (default: all cores)').argParser(whole(1, 256))
 }
 
-function jsonFlag(): Option {
+/** One JSON object on stdout. */
+export function jsonFlag(): Option {
   return new Option('--json', 'write one JSON object to stdout, everything else to stderr')
 }
 
@@ -105,6 +107,6 @@ function share(text: string): number {
 }
 
 /** `Number` reads an empty text as 0 and knows 0x10; neither is meant on a command line. */
-function number(text: string): number {
+export function number(text: string): number {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
 }

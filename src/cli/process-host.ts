@@ -1,7 +1,7 @@
 import type { Host } from './host.js'
 
 /** The command line's surroundings in a real process. */
-export function processHost(loadJob: Host['loadJob']): Host {
+export function processHost({ loadJob, openDevice }: Pick<Host, 'loadJob' | 'openDevice'>): Host {
   // `dfdt … | head` closes the pipe early; the run goes on, for its files are what it is for.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -13,6 +13,7 @@ export function processHost(loadJob: Host['loadJob']): Host {
     stderr: process.stderr,
     env: process.env,
     loadJob,
+    openDevice,
     onInterrupt(listener) {
       const onInt = () => listener(130)
       const onTerm = () => listener(143)

@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { DfdtError } from '../tensor/errors.js'
+import { average } from './average.js'
+import { diff } from './diff.js'
 import { doctor } from './doctor.js'
+import { emaFiles } from './ema.js'
 import { evaluate } from './eval.js'
+import { type AverageFlags, addAverageFlags, addEmaFlags, addLookFlags, type EmaFlags } from './file-options.js'
 import type { Host } from './host.js'
+import { inspect } from './inspect.js'
 import {
   addDeviceFlags,
   addEvalFlags,
@@ -56,11 +61,49 @@ function buildProgram(host: Host, ended: (exitCode: number) => void): Command {
     .description('evaluate a saved model on the MNIST test images')
     .argument('<file>', 'a .safetensors file that train wrote')
     .action(async (file: string, flags: EvalFlags) => ended(await evaluate(file, flags, host)))
+  const models = 'a .safetensors file, a .safetensors.index.json, or a directory that holds one of these'
+  addAverageFlags(program.command('average'))
+    .description('average saved models of one structure into one')
+    .argument('<files...>', `${models}; one alone is copied, which --dtype converts`)
+    .addHelpText('after', averageExamples)
+    .action(async (files: string[], flags: AverageFlags) => ended(await average(files, flags, host)))
+  addEmaFlags(program.command('ema'))
+    .description('update a saved average from a saved model')
+    .addHelpText('after', emaExamples)
+    .action(async (flags: EmaFlags) => ended(await emaFiles(flags, host)))
+  addLookFlags(program.command('diff'))
+    .description('measure how far two saved models are apart')
+    .argument('<a>', models)
+    .argument('<b>', 'the other one')
+    .action(async (a: string, b: string, flags: { json?: true }) => ended(await diff([a, b], flags, host)))
+  addLookFlags(program.command('inspect'))
+    .description('list tensors and metadata of a saved model')
+    .argument('<file>', models)
+    .action((file: string, flags: { json?: true }) => ended(inspect(file, flags, host)))
   addDeviceFlags(program.command('doctor'))
     .description('say what computes on this machine, and why, and measure it')
     .action(async (flags: DeviceFlags) => ended(await doctor(host, flags)))
   return program
 }
+
+const averageExamples = `
+The files are read once, a piece at a time: memory stays the same however large they are. Integers and bools are copied.
+The metadata is the first file's, with a note under "dfdt". The result appears whole or not at all, so it may take the
+place of a file it is made from (--force).
+
+  $ dfdt average run-*.safetensors -o soup.safetensors
+  $ dfdt average zeroshot.safetensors tuned.safetensors --alpha 0.3 -o both.safetensors
+  $ dfdt average llama-a/ llama-b/ --slerp 0.5 --dtype bf16 -o merged/
+  $ dfdt average snapshots/*.safetensors --sigma-rel 0.075 -o posthoc.safetensors
+`
+
+const emaExamples = `
+The result is decay · target + (1 - decay) · source, by the arithmetic of update(…, ema(…)) bit for bit. The files are
+read once, a piece at a time. Floats are averaged, buffers included; integers and bools are the source's. The
+result appears whole or not at all, so it may take the place of the target:
+
+  $ dfdt ema --target average.safetensors --source step-9000.safetensors --decay 0.99 -o average.safetensors
+`
 
 const examples = `
 Without a command it trains, so these two are the same:
@@ -69,6 +112,9 @@ Without a command it trains, so these two are the same:
 
 Evaluate what a run saved:
   $ dfdt eval runs/2026-03-01-143005/teacher.safetensors
+
+Average models in files, wherever they come from:
+  $ dfdt average a.safetensors b.safetensors c.safetensors -o mean.safetensors
 
 dfdt <command> --help shows the flags of a command.
 `

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   fchmodSync,
@@ -6,15 +5,15 @@ import {
   fsyncSync,
   openSync,
   readSync,
-  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { FormatError } from '../tensor/errors.js'
+import { destinationOf, flushDirectory } from './node-destination.js'
+import { readProblem, reason, refused, systemCode, writeProblem } from './node-problems.js'
 
 /** Nothing larger fits a device's memory. */
 const maxFileBytes = 2 ** 32
@@ -56,9 +55,7 @@ export function readBytes(path: string, limit: number = maxFileBytes): Uint8Arra
  * writeFileAtomic('teacher.safetensors', writeSafetensors(tensors))
  */
 export function writeFileAtomic(path: string, bytes: Uint8Array): void {
-  const { target, mode } = destination(path)
-  const directory = dirname(target)
-  const temporary = join(directory, `.${basename(target).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
+  const { target, directory, temporary, mode } = destinationOf('writeFileAtomic', path)
   try {
     writeFlushed(temporary, bytes, mode)
     renameSync(temporary, target)
@@ -66,7 +63,7 @@ export function writeFileAtomic(path: string, bytes: Uint8Array): void {
     rmSync(temporary, { force: true })
     throw refused('writeFileAtomic', path, `it could not be written: ${writeProblem(error, directory)}`, error)
   }
-  flushDirectory(directory, path)
+  flushDirectory('writeFileAtomic', directory, path)
 }
 
 function readWhole(path: string, limit: number): Uint8Array {
@@ -119,22 +116,6 @@ function unpacked(bytes: Uint8Array, path: string, limit: number): Uint8Array {
   }
 }
 
-/** Where the bytes go: through links, and with the permissions of what is there. */
-function destination(path: string): { target: string; mode: number | undefined } {
-  let stat: ReturnType<typeof statSync>
-  try {
-    stat = statSync(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return { target: path, mode: undefined }
-    throw refused('writeFileAtomic', path, `it could not be written: ${writeProblem(error, dirname(path))}`, error)
-  }
-  if (!stat.isFile()) {
-    const found = stat.isDirectory() ? 'a directory' : 'a device or pipe'
-    throw refused('writeFileAtomic', path, `it is ${found}, expected a file's path; choose another name`)
-  }
-  return { target: realpathSync(path), mode: stat.mode & 0o7777 }
-}
-
 function writeFlushed(path: string, bytes: Uint8Array, mode: number | undefined): void {
   const file = openSync(path, 'wx')
   try {
@@ -146,61 +127,4 @@ function writeFlushed(path: string, bytes: Uint8Array, mode: number | undefined)
   } finally {
     closeSync(file)
   }
-}
-
-/** Makes the new name itself survive a power failure. Windows and some network disks cannot and need not do it. */
-function flushDirectory(directory: string, path: string): void {
-  let handle: number | undefined
-  try {
-    handle = openSync(directory, 'r')
-    fsyncSync(handle)
-  } catch (error) {
-    if (['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF'].includes(systemCode(error))) return
-    const problem = `it is written, but its directory could not be flushed to the disk (${reason(error)}); check the disk`
-    throw refused('writeFileAtomic', path, problem, error)
-  } finally {
-    if (handle !== undefined) closeSync(handle)
-  }
-}
-
-function readProblem(error: unknown): string {
-  switch (systemCode(error)) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 'there is no such file; check the path'
-    case 'EACCES':
-    case 'EPERM':
-      return 'there is no permission to read it; change its permissions or copy it'
-    default:
-      return `it could not be read (${reason(error)}); check the path and the disk`
-  }
-}
-
-function writeProblem(error: unknown, directory: string): string {
-  switch (systemCode(error)) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `the directory ${directory} does not exist; create it first`
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return `there is no permission to write in ${directory}; change its permissions or choose another directory`
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return `there is no space left in ${directory}; free some or choose another disk`
-    default:
-      return `${reason(error)}; check the path and the disk`
-  }
-}
-
-function refused(op: string, path: string, problem: string, cause?: unknown): FormatError {
-  return new FormatError(`${path}: ${problem}`, { op, path, ...(cause === undefined ? {} : { cause }) })
-}
-
-function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -65,6 +65,8 @@ export interface Backend {
   read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array>
   /** The same without waiting; absent where the device cannot block. */
   readSync?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
+  /** The memory itself, without a copy, until the next allocation; absent where the host cannot see it. */
+  view?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
   /** Copies bytes from one buffer to another. */
   copy(from: Buffer, fromOffset: number, to: Buffer, toOffset: number, byteLength: number): void
   /** Makes one program of many kernels. Where it is absent, the kernels of a plan run one after another. */

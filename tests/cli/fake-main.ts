@@ -6,5 +6,5 @@ import { fakeJob } from './fake-job.js'
 const job = fakeJob({ millisecondsAStep: Number(process.env.FAKE_STEP ?? 5) })
 process.exitCode = await runProgram(
   process.argv.slice(2),
-  processHost(async () => job),
+  processHost({ loadJob: async () => job, openDevice: async () => (await import('dfdt')).wasmDevice() }),
 )

@@ -30,7 +30,7 @@ describe('a command typed wrongly is one line on stderr, exit code 2, and nothin
     [['--lr', 'Infinity'], "'Infinity' is invalid", 'above 0'],
     [['--decay', '1.1'], "'1.1' is invalid", 'from 0'],
     [['--decay', 'NaN'], "'NaN' is invalid", 'from 0'],
-    [['evl'], "no command 'evl'", 'the commands are train, eval, doctor'],
+    [['evl'], "no command 'evl'", 'the commands are train, eval, average, ema, diff, inspect, doctor'],
     [['train', 'extra'], "too many arguments for 'train'", 'see dfdt --help'],
     [['eval'], "missing required argument 'file'", 'see dfdt --help'],
     [['eval', 'a', '--epochs', '3'], "unknown option '--epochs'", 'see dfdt --help'],

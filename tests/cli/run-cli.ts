@@ -1,3 +1,4 @@
+import { wasmDevice } from 'dfdt'
 import { Writable } from 'node:stream'
 import type { Host, Output } from '../../src/cli/host.js'
 import { runProgram } from '../../src/cli/program.js'
@@ -52,6 +53,7 @@ export async function runCli(argv: readonly string[], circumstances: Circumstanc
       threads = device.threads
       return job
     },
+    openDevice: async (options) => wasmDevice(options.threads === undefined ? {} : { threads: options.threads }),
     onInterrupt: () => () => undefined,
     exit: () => undefined,
   }

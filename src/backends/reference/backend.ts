@@ -57,6 +57,7 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): B
     write: (buffer, byteOffset, bytes) => bytesOf(buffer, 'write', byteOffset, bytes.byteLength).set(bytes),
     read: async (buffer, byteOffset, byteLength) => readSync(buffer, byteOffset, byteLength),
     readSync,
+    view: (buffer, byteOffset, byteLength) => bytesOf(buffer, 'view', byteOffset, byteLength),
     copy: (from, fromOffset, to, toOffset, byteLength) => {
       const source = bytesOf(from, 'copy', fromOffset, byteLength)
       bytesOf(to, 'copy', toOffset, byteLength).set(source)

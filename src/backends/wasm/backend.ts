@@ -170,6 +170,12 @@ export class WasmBackend implements Backend {
     return copy
   }
 
+  view(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array {
+    const own = this.#own(buffer)
+    this.#checkRange(own, byteOffset, byteLength)
+    return this.#memory.bytes.subarray(own.address + byteOffset, own.address + byteOffset + byteLength)
+  }
+
   async read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     return this.readSync(buffer, byteOffset, byteLength)
   }

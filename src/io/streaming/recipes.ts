@@ -1,0 +1,74 @@
+import { input, scalar } from '../../kernels/expr.js'
+import { blendExpr, type UpdateRule } from '../../update/define.js'
+import type { Step } from './workspace.js'
+
+/** How a tensor of the result comes from those of the models. */
+export interface Recipe {
+  /** The models whose tensors are read, in the order of the buffers. */
+  readonly sources: readonly number[]
+  readonly steps: readonly Step[]
+  /** The buffer that holds the result, written by the last step if there is one. */
+  readonly result: number
+}
+
+/** The tensor of one model as it is: no arithmetic, so NaN elsewhere does not leak through a weight of 0. */
+export const copyOf = (model: number): Recipe => ({ sources: [model], steps: [], result: 0 })
+
+/** The rule's own expression over two buffers: the arithmetic of `update` on models that are loaded. */
+function ruleStep(rule: UpdateRule, target: number, source: number): Step {
+  return { expr: (dtype) => blendExpr(rule, dtype), reads: [target, source], write: target, scalars: rule.scalars }
+}
+
+/** What `rule` makes of the first model when the others follow as its sources, one after another. */
+export function sequenceOf(rule: UpdateRule, models: number): Recipe {
+  if (rule.action === 'keep') return copyOf(0)
+  if (rule.action === 'copy') return copyOf(models - 1)
+  const all = Array.from({ length: models }, (_, model) => model)
+  return { sources: all, steps: all.slice(1).map((source) => ruleStep(rule, 0, source)), result: 0 }
+}
+
+/**
+ * `Σ w_i x_i` for weights that add up to 1, computed as `b + Σ w_i (x_i − b)` around the model with the largest weight:
+ * equal models stay equal bit for bit, and what rounds is only how far they are apart. A model of weight 0 is not read.
+ */
+export function weightedSum(weights: readonly number[]): Recipe {
+  const used = weights.flatMap((weight, model) => (weight === 0 ? [] : [{ weight, model }]))
+  const largest = Math.max(...used.map(({ weight }) => Math.abs(weight)))
+  const base = used.find(({ weight }) => Math.abs(weight) === largest)
+  const others = used.filter((one) => one !== base)
+  if (!base || others.length === 0) return copyOf(base?.model ?? 0)
+  const steps = others.map(({ weight }, i): Step => {
+    if (i === 0) return { expr: weighedDifference, reads: [0, 1], write: 1, scalars: [weight] }
+    return { expr: addedDifference, reads: [0, i + 1, 1], write: 1, scalars: [weight] }
+  })
+  const finish: Step = { expr: (dtype) => input(0, dtype).add(input(1, dtype)), reads: [0, 1], write: 0, scalars: [] }
+  return { sources: [base.model, ...others.map(({ model }) => model)], steps: [...steps, finish], result: 0 }
+}
+
+const weighedDifference: Step['expr'] = (dtype) => scalar(0, dtype).mul(input(1, dtype).sub(input(0, dtype)))
+const addedDifference: Step['expr'] = (dtype) =>
+  scalar(0, dtype).fma(input(1, dtype).sub(input(0, dtype)), input(2, dtype))
+
+/** What spherical interpolation must know of two tensors, seen as vectors. */
+export interface Angle {
+  readonly dot: number
+  readonly norms: readonly [number, number]
+}
+
+/** Vectors closer than this, by their cosine, are interpolated along the line between them. */
+const nearlyParallel = 0.9995
+
+/**
+ * `sin((1 − t)θ)/sin θ · a + sin(tθ)/sin θ · b`, θ being the angle between the tensors seen as vectors; `line` where they
+ * are nearly parallel, or one is zero, and the formula would divide by nearly nothing.
+ */
+export function sphericalOf(t: number, { dot, norms: [a, b] }: Angle, line: Recipe): Recipe {
+  const cosine = dot / (a * b)
+  if (!(Math.abs(cosine) <= nearlyParallel)) return line
+  const angle = Math.acos(cosine)
+  const scalars = [1 - t, t].map((share) => Math.sin(share * angle) / Math.sin(angle))
+  return { sources: [0, 1], steps: [{ expr: twoProducts, reads: [0, 1], write: 0, scalars }], result: 0 }
+}
+
+const twoProducts: Step['expr'] = (dtype) =>
+  scalar(1, dtype).fma(input(1, dtype), scalar(0, dtype).mul(input(0, dtype)))
