@@ -1,7 +1,7 @@
 /**
  * The house rules on imports, without exceptions (docs/ARCHITECTURE.md):
  * - a file imports from its own layer or an earlier one; a backend only from shapes, kernels, tensor and itself;
- * - only entry points, tests, benches and examples import a backend;
+ * - only entry points, src/native, tests, benches and examples import a backend;
  * - `node:` only in src/cli and in files named node.ts or node-….ts; packages only where a program needs them;
  * - no cycles of values (`import type` vanishes in the output, so it may close a circle).
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseSync, Visitor } from 'vite'
 
 const LAYERS = [
-  ...['shapes', 'kernels', 'tensor', 'model', 'ops', 'autodiff', 'program', 'nn'],
+  ...['shapes', 'kernels', 'tensor', 'native', 'model', 'ops', 'autodiff', 'program', 'nn'],
   ...['optim', 'update', 'io', 'data', 'train', 'cli'],
 ]
 const upTo = (last) => LAYERS.slice(0, LAYERS.indexOf(last) + 1)
@@ -19,6 +19,8 @@ const upTo = (last) => LAYERS.slice(0, LAYERS.indexOf(last) + 1)
 /** What each folder may import besides itself. */
 const ALLOWED = new Map([
   ...LAYERS.map((layer) => [layer, upTo(layer)]),
+  // Binds kinds of kernels to what backends have for them, so that ops which need them bring it along.
+  ['native', [...upTo('tensor'), 'backends/reference', 'backends/wasm']],
   // The command line is a program over the public entry points, which also choose the device.
   ['cli', [...LAYERS, 'entry']],
   ['testing', [...upTo('autodiff'), 'nn']],

@@ -29,7 +29,17 @@ function kernelOf(shape: string, pass: Conv2dKernel['pass']): Conv2dKernel {
   const [kernel, stride, padding, groups] = [option('k', 3), option('s', 1), option('p', 1), option('g', 1)]
   const out = Math.floor((size + 2 * padding - kernel) / stride) + 1
   return {
-    ...{ kind: 'conv2d', pass, batch, inChannels, outChannels, groups, size: pair(size), outSize: pair(out) },
+    ...{
+      kind: 'conv2d',
+      native: {},
+      pass,
+      batch,
+      inChannels,
+      outChannels,
+      groups,
+      size: pair(size),
+      outSize: pair(out),
+    },
     ...{ kernel: pair(kernel), stride: pair(stride), padding: pair(padding), dilation: [1, 1] },
     ...{ a: operand, b: operand, output: operand },
   }

@@ -95,6 +95,12 @@ export interface ScatterAddKernel {
 export type Pair = readonly [height: number, width: number]
 
 /**
+ * What backends have for a kind of kernel that few programs use, by the backend's name (`src/native`): it comes with the
+ * ops that need it, so that other programs carry none of its code. Opaque to everybody but the backend.
+ */
+export type Native = Readonly<Record<string, unknown>>
+
+/**
  * One of the three passes of a 2d convolution. Images are `[batch, channels, height, width]`, weights
  * `[outChannels, inChannels / groups, kernel…]`; all contiguous from their offset. Zeros surround the image by `padding`.
  *
@@ -109,6 +115,7 @@ export type Pair = readonly [height: number, width: number]
  */
 export interface Conv2dKernel {
   readonly kind: 'conv2d'
+  readonly native: Native
   readonly pass: 'forward' | 'inputGradient' | 'weightGradient'
   readonly batch: number
   /** Of the whole image; each group sees its own `inChannels / groups` and makes `outChannels / groups`. */
@@ -138,6 +145,7 @@ export interface Conv2dKernel {
  */
 export interface Pool2dKernel {
   readonly kind: 'pool2d'
+  readonly native: Native
   readonly pass: 'forward' | 'backward'
   readonly combine: 'max' | 'average'
   readonly planes: number

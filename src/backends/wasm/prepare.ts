@@ -10,10 +10,10 @@ import {
   pool2dSizes,
 } from '../../kernels/kernel.js'
 import { touches } from '../../kernels/places.js'
+import { DeviceError } from '../../tensor/errors.js'
 import { bytesPerElement } from '../../tensor/backend.js'
 import { isHalf } from '../../tensor/dtype.js'
 import { DTypeError } from '../../tensor/errors.js'
-import { addConvKernels, asMatmul, prepareConv } from './conv/index.js'
 import { prepareForeach } from './foreach.js'
 import type { Target } from './generated.js'
 import { defineIndexKernels, prepareIndexKernel } from './index-kernels.js'
@@ -21,7 +21,7 @@ import { kernelEntry } from './kernel-module.js'
 import type { Prepared } from './launch.js'
 import { prepareMap } from './map.js'
 import { matmulEntry, matmulFamily, planMatmul } from './matmul/index.js'
-import { addPoolKernels, preparePool2d } from './pool/index.js'
+import { NativeKernel } from './native-kernel.js'
 import { prepareReduce } from './reduce.js'
 
 /** Turns a descriptor into launches. Throws what is wrong with it before anything runs. */
@@ -37,15 +37,15 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
       return prepareReduce(kernel, target)
     case 'matmul':
       return prepareMatmul(kernel, target)
-    case 'conv2d': {
-      const product = asMatmul(kernel)
-      // The weight is the product's left operand.
-      return product
-        ? prepareMatmul(product, target, [1, 0, 2])
-        : prepareConv(kernel, target.mode, (name) => kernelEntry(target, addConvKernels, name))
+    case 'conv2d':
+    case 'pool2d': {
+      const { wasm } = kernel.native
+      if (wasm instanceof NativeKernel) return wasm.prepare(kernel, target)
+      throw new DeviceError(
+        `${kernel.kind} came without code for the wasm device, expected it in its descriptor. Use the op of this package.`,
+        { op: kernel.kind },
+      )
     }
-    case 'pool2d':
-      return preparePool2d(kernel, (name) => kernelEntry(target, addPoolKernels, name))
     case 'gather':
     case 'scatterAdd':
       return prepareIndexKernel(kernel, (name) => kernelEntry(target, defineIndexKernels, name))
@@ -53,7 +53,7 @@ export function prepare(kernel: Kernel, target: Target): Prepared {
 }
 
 /** `order`: the position of each operand in the list of buffers. */
-function prepareMatmul(kernel: MatmulKernel, target: Target, order: readonly number[] = [0, 1, 2]): Prepared {
+export function prepareMatmul(kernel: MatmulKernel, target: Target, order: readonly number[] = [0, 1, 2]): Prepared {
   const { block, pointers: own, nanoseconds, workBytes } = planMatmul(kernel, target.mode, {}, target.tile)
   const pointers = own.map((pointer) => ({ ...pointer, operand: order[pointer.operand] ?? pointer.operand }))
   const launch = {

@@ -1,4 +1,5 @@
 import type { Conv2dKernel, Pair } from '../../kernels/kernel.js'
+import { conv2dNative } from '../../native/conv2d.js'
 import { type ConvOptions, type Convolution, type Convolve, conv2dShape, convolutionOf } from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
@@ -53,7 +54,7 @@ export function conv2dRecord(
   return operation(() => convolved(x, weight, bias, convolutionOf(options)))
 }
 
-type Geometry = Omit<Conv2dKernel, 'kind' | 'pass' | 'a' | 'b' | 'output'>
+type Geometry = Omit<Conv2dKernel, 'kind' | 'native' | 'pass' | 'a' | 'b' | 'output'>
 
 function convolved(
   x: TensorRecord,
@@ -104,7 +105,11 @@ function run(
 ): TensorRecord {
   const output = emptyTensor(a.device, a.dtype, shape)
   const operands = { a: a.operand(), b: b.operand(), output: output.operand() }
-  a.device.run({ kind: 'conv2d', pass, ...geometry, ...operands }, [a.storage, b.storage, output.storage])
+  a.device.run({ kind: 'conv2d', native: conv2dNative, pass, ...geometry, ...operands }, [
+    a.storage,
+    b.storage,
+    output.storage,
+  ])
   return output
 }
 

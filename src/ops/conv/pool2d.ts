@@ -1,4 +1,5 @@
 import type { Pair, Pool2dKernel } from '../../kernels/kernel.js'
+import { pool2dNative } from '../../native/pool2d.js'
 import { type Pool, poolShape, type WindowOptions } from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
@@ -56,7 +57,7 @@ export function avgPool2d<
   return typed(poolRecord('average', recordOf(x), kernel as number, options))
 }
 
-type Geometry = Omit<Pool2dKernel, 'kind' | 'pass' | 'inputs' | 'output'>
+type Geometry = Omit<Pool2dKernel, 'kind' | 'native' | 'pass' | 'inputs' | 'output'>
 
 /** The run time of both poolings, for layers, whose types say more. */
 export function poolRecord(
@@ -106,6 +107,9 @@ function run(
   const [{ device, dtype }] = inputs
   const output = emptyTensor(device, dtype, shape)
   const operands = { inputs: inputs.map((x) => x.operand()), output: output.operand() }
-  device.run({ kind: 'pool2d', pass, ...geometry, ...operands }, [...inputs.map((x) => x.storage), output.storage])
+  device.run({ kind: 'pool2d', native: pool2dNative, pass, ...geometry, ...operands }, [
+    ...inputs.map((x) => x.storage),
+    output.storage,
+  ])
   return output
 }

@@ -1,4 +1,5 @@
 import { type Conv2dKernel, conv2dSizes, type Operand, type Pair } from '../../kernels/kernel.js'
+import { conv2dNative } from '../../native/conv2d.js'
 import type { DType } from '../../tensor/dtype.js'
 import { type ConformanceCase, equal } from './case.js'
 import { contentsOf, type Random, randomContents, type Style } from './random.js'
@@ -38,6 +39,7 @@ function conv2dCase(pass: Pass, random: Random, convolution: Convolution): Confo
   const at = (from: number): Operand => ({ dtype, strides: [], offset: from })
   const kernel: Conv2dKernel = {
     kind: 'conv2d',
+    native: conv2dNative,
     pass,
     batch,
     inChannels: channels[0],

@@ -1,4 +1,5 @@
 import { type Operand, type Pair, type Pool2dKernel, pool2dSizes } from '../../kernels/kernel.js'
+import { pool2dNative } from '../../native/pool2d.js'
 import type { DType } from '../../tensor/dtype.js'
 import { type ConformanceCase, equal } from './case.js'
 import { contentsOf, type Random, randomContents, type Style } from './random.js'
@@ -31,6 +32,7 @@ function pool2dCase(kind: Kind, random: Random, pooling: Pooling): ConformanceCa
   const at = (from: number): Operand => ({ dtype, strides: [], offset: from })
   const kernel: Pool2dKernel = {
     kind: 'pool2d',
+    native: pool2dNative,
     ...kind,
     planes,
     size,
