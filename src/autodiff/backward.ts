@@ -1,4 +1,5 @@
 import { GradientError, OptionError, ShapeError } from '../shapes/errors.js'
+import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
 import { input } from '../kernels/expr.js'
 import { fillTensor } from '../tensor/fill.js'
 import { emptyTensor, recordOf, type TensorRecord } from '../tensor/record.js'
@@ -6,6 +7,7 @@ import { scope } from '../tensor/scope.js'
 import { type Entry, withoutTape } from '../tensor/tape.js'
 import type { BackwardOptions, Gradients, Tape, Tensor } from '../tensor/tensor.js'
 import { mapTensors } from '../ops/define.js'
+import { forDType } from '../ops/expressions.js'
 import { packed } from '../ops/movement/views.js'
 import { type Deferred, GradientMap } from './gradients.js'
 
@@ -22,7 +24,7 @@ import { type Deferred, GradientMap } from './gradients.js'
  * Torch: `loss.backward()`, but gradients are returned, not stored on tensors.
  * @example const gradients = crossEntropy(model.forward(x.trace()), y).backward()
  */
-export function backward<D extends 'f32' | 'f64'>(loss: Tensor<[], D, Tape>, options: BackwardOptions = {}): Gradients {
+export function backward<D extends FloatDType>(loss: Tensor<[], D, Tape>, options: BackwardOptions = {}): Gradients {
   return asGradients(backwardRecord(recordOf(loss), options))
 }
 
@@ -200,6 +202,11 @@ function vjp(entry: Entry, slot: number, dy: TensorRecord): TensorRecord {
   return result === dy ? dy.view() : result
 }
 
+const sum = forDType((dtype) => {
+  const [a, b] = [input(0, dtype), input(1, dtype)].map((x) => x.cast(arithmeticOf(dtype)))
+  return a && b ? a.add(b).cast(dtype) : input(0, dtype)
+})
+
 /** Adds `gradient` to what has arrived for `target`; leaves hold row-major gradients. */
 function add(into: Map<TensorRecord, TensorRecord>, target: TensorRecord, gradient: TensorRecord): void {
   const before = into.get(target)
@@ -210,8 +217,7 @@ function add(into: Map<TensorRecord, TensorRecord>, target: TensorRecord, gradie
     into.set(target, whole)
     return
   }
-  const [a, b] = [input(0, gradient.dtype), input(1, gradient.dtype)]
-  into.set(target, mapTensors(a.add(b), [before, gradient]))
+  into.set(target, mapTensors(sum(gradient.dtype), [before, gradient]))
   before.dispose()
   gradient.dispose()
 }

@@ -37,15 +37,16 @@ function wholeTensorsOf(model: object): ModelTensor[] {
 function rawOf({ tensor: { dtype, shape } }: ModelTensor, data: TypedArray): RawTensor {
   if (data instanceof Uint8Array) return encode(Uint32Array.from(data), 'bool', shape)
   if (data instanceof Float64Array) return encode(data, 'f64', shape)
-  if (data instanceof Float32Array) return encode(data, 'f32', shape)
+  if (data instanceof Float32Array) return encode(data, isHalf(dtype) ? dtype : 'f32', shape)
   if (data instanceof Int32Array) return encode(data, 'i32', shape)
   if (dtype === 'u32') return encode(data, 'u32', shape)
   throw new DeviceError(`save: the device returned ${dtype} elements in an unexpected array.`)
 }
 
 /**
- * Reads a safetensors file into a model, in place, tensor by tensor of equal path and shape. F16 and BF16 files
- * are read as f32; a dtype is never reinterpreted. Returns the file's metadata.
+ * Reads a safetensors file into a model, in place, tensor by tensor of equal path and shape. Floats are read by a model of
+ * equal or wider floats, F16 and BF16 by f16 and bf16 models and by f32 ones, but never rounded: load such a file into a
+ * model like it, then `convert` that. Returns the file's metadata.
  *
  * Throws: `FormatError` when the file is damaged (`path` names it), `ShapeError` listing every tensor that is missing,
  * extra, or of another shape or dtype; either way nothing is written.

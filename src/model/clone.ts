@@ -14,13 +14,18 @@ import { isModule } from './walk.js'
  * @example const teacher = clone(student)
  */
 export function clone<M extends object>(model: M): M {
+  return copyModel('clone', model, (tensor) => copyTensor(tensor)) as M
+}
+
+/** The model with each of its tensors replaced by what `copyOf` makes of it, once; the run time of `clone` and `convert`. */
+export function copyModel(op: string, model: object, copyOf: (tensor: TensorRecord) => TensorRecord): object {
   const copies = new Map<object, object>()
   const copy = (value: unknown, path: string): unknown => {
-    if (typeof value === 'function' && path !== '') throw closureError(path)
+    if (typeof value === 'function' && path !== '') throw closureError(op, path)
     if (typeof value !== 'object' || value === null) return value
     const known = copies.get(value)
     if (known) return known
-    if (value instanceof TensorRecord) return remember(value, copyTensor(value))
+    if (value instanceof TensorRecord) return remember(value, copyOf(value))
     const plain = Object.getPrototypeOf(value) === Object.prototype
     if (!Array.isArray(value) && !plain && !isModule(value)) return value
     const made: object = remember(value, Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value)))
@@ -40,18 +45,18 @@ export function clone<M extends object>(model: M): M {
     copies.set(original, made)
     return made
   }
-  return copy(model, '') as M
+  return copy(model, '') as object
 }
 
-const closureError = (path: string) =>
+const closureError = (op: string, path: string) =>
   new OptionError(
-    `clone: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`,
-    { op: 'clone' },
+    `${op}: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`,
+    { op },
   )
 
-/** The same values in new memory, row-major; role and frozen state too, unless another role is given. */
-export function copyTensor(original: TensorRecord, role = original.role): TensorRecord {
-  const { device, dtype, shape, frozen } = original
+/** The same values in new memory, row-major; role, frozen state and dtype too, unless others are given. */
+export function copyTensor(original: TensorRecord, role = original.role, dtype = original.dtype): TensorRecord {
+  const { device, shape, frozen } = original
   const made = emptyTensor(device, dtype, shape, role)
   made.frozen = frozen
   const kernel: MapKernel = {
@@ -59,7 +64,7 @@ export function copyTensor(original: TensorRecord, role = original.role): Tensor
     shape,
     inputs: [original.operand()],
     outputs: [made.operand()],
-    exprs: [input(0, dtype)],
+    exprs: [input(0, original.dtype).cast(dtype)],
   }
   device.run(kernel, [original.storage, made.storage])
   return made

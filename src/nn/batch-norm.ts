@@ -1,7 +1,7 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { batchNormRecord, batchNormTrainingRecord } from '../ops/norm/batch-norm.js'
-import type { FloatDType } from '../shapes/dtype.js'
+import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
 import { showShape } from '../shapes/dim.js'
 import { OptionError, ShapeError } from '../shapes/errors.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
@@ -59,23 +59,29 @@ class BatchNorm extends Printed {
     }
     return operation(() => {
       const batch = batchNormTrainingRecord(x, weight, bias, eps)
-      this.#follow(batch, count)
+      follow(this, batch, count)
       return batch.output
     })
-  }
-
-  /** Moves the running statistics towards those of a batch, in place and on no tape. */
-  #follow(batch: { readonly mean: TensorRecord; readonly variance: TensorRecord }, count: number): void {
-    const { running_mean, running_var, num_batches_tracked: tracked, momentum } = this
-    const reads = [running_mean, batch.mean, running_var, batch.variance]
-    const scalars = [momentum, count / (count - 1)]
-    foreachTensors(followed(running_mean.dtype), [{ reads, writes: [running_mean, running_var] }], scalars)
-    foreachTensors([input(0, 'i32').add(1)], [{ reads: [tracked], writes: [tracked] }], [])
   }
 
   describe(): string {
     return `${this.name}(${this.weight.shape[0]})`
   }
+}
+
+/**
+ * Moves the running statistics towards those of a batch, in place and on no tape. Not a private method: a copy of the
+ * layer has none.
+ */
+function follow(
+  { running_mean, running_var, num_batches_tracked: tracked, momentum }: BatchNorm,
+  batch: { readonly mean: TensorRecord; readonly variance: TensorRecord },
+  count: number,
+): void {
+  const reads = [running_mean, batch.mean, running_var, batch.variance]
+  const scalars = [momentum, count / (count - 1)]
+  foreachTensors(followed(running_mean.dtype), [{ reads, writes: [running_mean, running_var] }], scalars)
+  foreachTensors([input(0, 'i32').add(1)], [{ reads: [tracked], writes: [tracked] }], [])
 }
 
 interface Options {
@@ -90,14 +96,15 @@ function layer(name: 'batchNorm1d' | 'batchNorm2d') {
 }
 
 const followed = (dtype: TensorRecord['dtype']): Expr[] => {
-  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype)) as [
+  const number = arithmeticOf(dtype)
+  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype).cast(number)) as [
     Expr,
     Expr,
     Expr,
     Expr,
   ]
-  const [momentum, unbiased] = [scalar(0, dtype), scalar(1, dtype)]
-  const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old)
+  const [momentum, unbiased] = [scalar(0, number), scalar(1, number)]
+  const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old).cast(dtype)
   return [towards(mean, batchMean), towards(variance, batchVariance.mul(unbiased))]
 }
 

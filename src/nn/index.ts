@@ -2,6 +2,7 @@ export { gelu, leakyRelu, relu, sigmoid, softplus, tanh } from './activations.js
 export { batchNorm1d, batchNorm2d } from './batch-norm.js'
 export { addInto, repeated, residual, splitInto } from './combinators.js'
 export { conv2d } from './conv2d.js'
+export { convert } from './convert.js'
 export { dropout } from './dropout.js'
 export { embedding } from './embedding.js'
 export { inference } from './evaluating.js'

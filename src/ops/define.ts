@@ -1,5 +1,5 @@
 import { type Shape, sameShape, showShape } from '../shapes/dim.js'
-import type { DType, FloatDType } from '../shapes/dtype.js'
+import { arithmeticOf, type DType, type FloatDType, isFloat, isHalf } from '../shapes/dtype.js'
 import { DeviceError, DTypeError, OptionError, ShapeError } from '../shapes/errors.js'
 import { type Expr, input, nodes, scalar, substitute } from '../kernels/expr.js'
 import type { MapKernel } from '../kernels/kernel.js'
@@ -12,7 +12,10 @@ import { record, type Value } from './record.js'
 /** Gradient of one argument as an expression of the output's gradient, the arguments (at most three) and the output. */
 export type ExprVjp = (dy: Expr, args: readonly [Expr, Expr, Expr], y: Expr) => Expr
 
-/** An elementwise op: what happens to one element, and its derivative, side by side. */
+/**
+ * An elementwise op: what happens to one element, and its derivative, side by side. Of f16 and bf16 tensors the elements
+ * come as f32, and results are rounded back.
+ */
 export interface OpDefinition {
   /** As errors name it. */
   readonly name: string
@@ -110,8 +113,6 @@ function applyElementwise(
   return record(name, output, tensors, gradients)
 }
 
-const isFloat = (dtype: DType): dtype is FloatDType => dtype === 'f32' || dtype === 'f64'
-
 const gradient = (vjp: Expr, dy: TensorRecord, args: readonly TensorRecord[], y: TensorRecord, numbers: number[]) =>
   typed<Value>(mapTensors(vjp, [dy, ...args, y], numbers))
 
@@ -119,17 +120,22 @@ const gradient = (vjp: Expr, dy: TensorRecord, args: readonly TensorRecord[], y:
 function lower({ forward, vjp }: OpDefinition, args: readonly Argument[], dtype: DType): Lowered {
   let inputs = 0
   let scalars = 0
-  const leaves = args.map((arg) => (typeof arg === 'number' ? scalar(scalars++, dtype) : input(inputs++, arg.dtype)))
-  const result = forward(...leaves)
+  const operand = (slot: number, of: DType) => input(slot, of).cast(arithmeticOf(of))
   // A gradient's operands are dy, the arguments, y, in this order.
-  const dy = input(0, result.dtype)
-  const [first = dy, second = dy, third = dy] = leaves.map((leaf) =>
-    leaf.op === 'input' ? input(leaf.value + 1, leaf.dtype) : leaf,
-  )
-  const y = input(inputs + 1, result.dtype)
+  const leaves = args.map((arg) => {
+    if (typeof arg !== 'number') return [operand(inputs, arg.dtype), operand(++inputs, arg.dtype)] as const
+    const number = scalar(scalars++, arithmeticOf(dtype))
+    return [number, number] as const
+  })
+  const computed = forward(...leaves.map(([leaf]) => leaf))
+  // Rounded once, to what the arguments are.
+  const result = isHalf(dtype) && computed.dtype === 'f32' ? computed.cast(dtype) : computed
+  const dy = operand(0, result.dtype)
+  const [first = dy, second = dy, third = dy] = leaves.map(([, leaf]) => leaf)
+  const y = operand(inputs + 1, result.dtype)
   const vjps = args.flatMap((arg, i) => {
     if (typeof arg === 'number') return []
-    return isFloat(arg.dtype) ? vjp[i]?.(dy, [first, second, third], y) : undefined
+    return isFloat(arg.dtype) ? vjp[i]?.(dy, [first, second, third], y).cast(arg.dtype) : undefined
   })
   return { forward: result, vjps }
 }
@@ -181,7 +187,7 @@ function requirePair(op: string, a: TensorRecord, b: TensorRecord): void {
 
 /** The error for two dtypes where one was expected. */
 export function differentDTypes(op: string, a: DType, b: DType): DTypeError {
-  const wider = isFloat(a) ? a : isFloat(b) ? b : a === 'bool' ? b : a
+  const wider = isHalf(a) ? (isFloat(b) ? b : a) : isFloat(a) ? a : isFloat(b) ? b : a === 'bool' ? b : a
   return new DTypeError(`${op}: dtypes ${a} and ${b} differ; convert one with .to('${wider}').`, { op })
 }
 

@@ -9,6 +9,7 @@ export {
   type Unary,
 } from './define.js'
 export * from './creation.js'
+export { fromBits, toBits } from './bits.js'
 export { abs } from './elementwise/abs.js'
 export { add } from './elementwise/add.js'
 export { cast } from './elementwise/cast.js'

@@ -1,6 +1,7 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { type ModelTensor, trainableOf } from '../model/walk.js'
+import { arithmeticOf, type DType } from '../shapes/dtype.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
 import { defaultDevice } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
@@ -23,7 +24,10 @@ type AtStep<O> = Omit<O, 'lr'> & { readonly lr: number }
 export interface OptimizerDefinition<O extends OptimizerOptions, State extends string, Scalars extends string> {
   readonly name: string
   readonly defaults: O
-  /** Names of the state tensors under these options, each shaped like its parameter and zero at first. */
+  /**
+   * Names of the state tensors under these options, each shaped like its parameter and zero at first. Those of f16 and bf16
+   * parameters are f32, so that small changes add up; PyTorch keeps them in the parameter's dtype.
+   */
   readonly state: (options: O) => readonly State[]
   /** Where a state tensor does not start at zero. */
   readonly initial?: (name: State) => number
@@ -221,7 +225,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     if (fresh.length === 0) return
     const kinds = this.#states.map((name) =>
       fresh.map(({ tensor: { device, dtype, shape } }) => {
-        const state = emptyTensor(device, dtype, shape, 'buffer')
+        const state = emptyTensor(device, arithmeticOf(dtype), shape, 'buffer')
         fillTensor(state, this.#definition.initial?.(name) ?? 0)
         return state
       }),
@@ -231,14 +235,16 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     })
   }
 
-  #lower(dtype: 'f32' | 'f64', names: readonly Scalars[]): readonly Expr[] {
+  #lower(dtype: DType, names: readonly Scalars[]): readonly Expr[] {
     const key = `${dtype} ${JSON.stringify({ ...this.options, lr: 0 })}`
     const known = this.#exprs.get(key)
     if (known) return known
-    const scalars = record(names, (slot) => scalar(slot, dtype))
-    const values = record(['p', 'g', ...this.#states], (slot) => input(slot, dtype))
+    const number = arithmeticOf(dtype)
+    const scalars = record(names, (slot) => scalar(slot, number))
+    // Parameter and gradient, then the state.
+    const values = record(['p', 'g', ...this.#states], (slot) => input(slot, slot < 2 ? dtype : number).cast(number))
     const result = this.#definition.update(values, scalars, this.options)
-    const exprs = [result.p, ...this.#states.map((name, i) => result[name] ?? input(i + 2, dtype))]
+    const exprs = [result.p.cast(dtype), ...this.#states.map((name, i) => result[name] ?? input(i + 2, number))]
     this.#exprs.set(key, exprs)
     return exprs
   }
@@ -267,10 +273,10 @@ function record<Name extends string>(names: readonly Name[], make: (slot: number
   return Object.fromEntries(names.map((name, slot) => [name, make(slot)])) as Record<Name, Expr>
 }
 
-function groupByDType(slots: readonly Slot[]): Map<'f32' | 'f64', Slot[]> {
-  const groups = new Map<'f32' | 'f64', Slot[]>()
+function groupByDType(slots: readonly Slot[]): Map<DType, Slot[]> {
+  const groups = new Map<DType, Slot[]>()
   for (const slot of slots) {
-    const dtype = slot.entry.tensor.dtype === 'f64' ? 'f64' : 'f32'
+    const { dtype } = slot.entry.tensor
     groups.set(dtype, [...(groups.get(dtype) ?? []), slot])
   }
   return groups

@@ -1,4 +1,5 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
+import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
 
 /** What happens to the float buffers of the target; other buffers are copied under `copy` and `blend`. */
 export type BufferPolicy = 'copy' | 'blend' | 'skip'
@@ -21,9 +22,10 @@ export interface UpdateRule {
 const lowered = new Map<string, Expr>()
 
 /** The rule's expression for one dtype. `variant` names what the expression depends on besides the rule's name. */
-export function blendExpr(rule: UpdateRule, dtype: 'f32' | 'f64'): Expr {
-  const slots = rule.scalars.map((_, slot) => scalar(slot, dtype))
-  const expr = rule.blend(input(0, dtype), input(1, dtype), slots)
+export function blendExpr(rule: UpdateRule, dtype: FloatDType): Expr {
+  const number = arithmeticOf(dtype)
+  const slots = rule.scalars.map((_, slot) => scalar(slot, number))
+  const expr = rule.blend(input(0, dtype).cast(number), input(1, dtype).cast(number), slots).cast(dtype)
   const known = lowered.get(expr.key)
   if (known) return known
   lowered.set(expr.key, expr)

@@ -3,7 +3,7 @@ import { type Pass, prepareForeach, runPass, type Stretch } from '../model/forea
 import { type TensorPair, zipModels } from '../model/compare.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
-import type { DType } from '../shapes/dtype.js'
+import { type DType, isFloat } from '../shapes/dtype.js'
 import { DTypeError, OptionError } from '../shapes/errors.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -113,14 +113,14 @@ function passesOf(pairs: readonly TensorPair[], rule: UpdateRule): UpdatePass[] 
     group.stretches.push({ reads: [target, pair.source.tensor], writes: [target] })
   }
   return [...groups.values()].flatMap(({ dtype, action, stretches }) => {
-    const blends = action === 'blend' && (dtype === 'f32' || dtype === 'f64')
-    const pass = blends
-      ? prepareForeach([blendExpr(rule, dtype)], stretches)
+    const blend = action === 'blend' && isFloat(dtype) ? blendExpr(rule, dtype) : undefined
+    const pass = blend
+      ? prepareForeach([blend], stretches)
       : prepareForeach(
           [input(0, dtype)],
           stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })),
         )
-    return pass ? [{ pass, blends }] : []
+    return pass ? [{ pass, blends: blend !== undefined }] : []
   })
 }
 
@@ -128,6 +128,5 @@ function passesOf(pairs: readonly TensorPair[], rule: UpdateRule): UpdatePass[] 
 function actionFor({ target }: TensorPair, { action, buffers }: UpdateRule): Action {
   if (target.role === 'parameter') return action
   if (buffers === 'skip') return 'keep'
-  const floating = target.tensor.dtype === 'f32' || target.tensor.dtype === 'f64'
-  return buffers === 'blend' && floating ? action : 'copy'
+  return buffers === 'blend' && isFloat(target.tensor.dtype) ? action : 'copy'
 }

@@ -18,6 +18,7 @@ const others = {
     'OUT',
     'buffer',
     'clone',
+    'convert',
     'countParameters',
     'freeze',
     'inference',

@@ -1293,6 +1293,8 @@ export const families = { elementwise, reduce, linalg, conv, movement, norm, ind
 export const exemptions: Readonly<Record<string, string>> = {
   defineOp: 'makes ops; tests/ops/define.test.ts',
   dropout: 'random; tests/ops/dropout.test.ts',
+  fromBits: 'makes f16 and bf16 of bits; tests/nn/half.test.ts',
+  toBits: 'reads bits; tests/nn/half.test.ts',
   ...Object.fromEntries(
     [
       'tensor',

@@ -93,7 +93,7 @@ export function make(device: Device, golden: Golden, dtype: FloatDType): AnyX {
   const { values, shape } = golden
   const floating = values instanceof Float32Array || values instanceof Float64Array
   const array = floating ? (dtype === 'f64' ? Float64Array.from(values) : Float32Array.from(values)) : values
-  return tensor(array, [...shape], { device })
+  return tensor(array, [...shape], floating ? ({ device, dtype } as object) : { device })
 }
 
 export const makeInputs = (device: Device, one: Case, dtype: FloatDType): AnyX[] =>

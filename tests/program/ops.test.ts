@@ -6,6 +6,8 @@ import { type Case, make, makeInputs, table } from '../ops/table.js'
 import { expectSameBits } from './bits.js'
 import { targets } from './targets.js'
 
+const dtypes = ['f32', 'bf16', 'f16'] as const
+
 /** The op of a case and, where it has one, its gradient under the cotangent, as one function. */
 function bodyOf({ row, gradients }: Case): (inputs: AnyX[], dy: AnyX) => unknown {
   const wanted = gradients.map((gradient) => gradient !== undefined)
@@ -22,11 +24,13 @@ for (const { name: on, make: makeDevice } of targets) {
   describe(`compiled = eager on ${on}`, () => {
     const device = makeDevice()
     afterAll(() => device.close())
-    for (const { name, cases } of table) {
-      it(name, () => {
+    // Of every row in bf16, where a fused chain has to round between two ops, and of some in f16, which differs in its casts.
+    for (const [i, { name, cases }] of table.entries()) {
+      it.each(i % 10 === 0 ? dtypes : dtypes.slice(0, 2))(`${name} in %s`, (dtype) => {
         for (const one of cases) {
-          const inputs = makeInputs(device, one, 'f32')
-          const dy = one.dy && make(device, one.dy, 'f32')
+          if (dtype !== 'f32' && !one.inputs.some(({ type }) => type === 'float')) continue
+          const inputs = makeInputs(device, one, dtype)
+          const dy = one.dy && make(device, one.dy, dtype)
           const body = bodyOf(one)
           const eager = body(inputs, dy)
           const compiled = compile(body)

@@ -3,6 +3,7 @@ import { clone } from '../../src/model/clone.js'
 import { tensorsOf } from '../../src/model/walk.js'
 import {
   batchNorm1d,
+  convert,
   dropout,
   embedding,
   flatten,
@@ -39,8 +40,17 @@ const models: Record<string, () => AnyX> = {
   plain: () => sequential(linear(4, 16), relu(), linear(16, 3)),
   dropout: () => sequential(linear(4, 16), dropout(0.3), relu(), linear(16, 3)),
   batchNorm: () => sequential(linear(4, 12), batchNorm1d(12), relu(), dropout(0.2), linear(12, 3)),
+  half: () => new Half(convert(models.batchNorm?.() ?? [], 'bf16')),
   layerNorm: () =>
     sequential(linear(4, 8), layerNorm(8), gelu(), residual(sequential(linear(8, 8), gelu())), linear(8, 3)),
+}
+
+/** Parameters and everything computed in bf16; batches and the loss are f32. */
+class Half {
+  constructor(readonly inner: AnyX) {}
+  forward(x: AnyX): AnyX {
+    return this.inner.forward(x.to('bf16')).to('f32')
+  }
 }
 
 /** Everything that training changes. */

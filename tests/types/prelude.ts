@@ -5,7 +5,7 @@
  */
 import type { Params } from '../../src/entry/nn.js'
 
-export { compile, crossEntropy, dim, tensor, zeros } from '../../src/entry/index.js'
+export { compile, crossEntropy, dim, ones, tensor, zeros } from '../../src/entry/index.js'
 export {
   avgPool2d as avgPool2dOp,
   avgPoolGlobal as avgPoolGlobalOp,
@@ -21,6 +21,7 @@ export {
   batchNorm2d,
   clone,
   conv2d,
+  convert,
   dropout,
   embedding,
   flatten,

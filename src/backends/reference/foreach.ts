@@ -5,7 +5,7 @@ import type { DType } from '../../tensor/dtype.js'
 import { ShapeError } from '../../tensor/errors.js'
 import { checkBuffers, checkOperand, checkProgram, checkScalars } from './check.js'
 import { programOf } from './evaluate.js'
-import { decoderOf, encoderOf, type ReferenceBuffer } from './memory.js'
+import { decode, encoded, type ReferenceBuffer } from './memory.js'
 import { accumulatorOf } from './reduce.js'
 import { sweep } from './sweep.js'
 
@@ -44,7 +44,8 @@ export function runForeach(
       for (const { slot, node, values } of program.uniforms) {
         const place = own[slot]
         const { elements, offset } = place ? at(place, node.dtype) : { elements: values, offset: 0 }
-        values.fill(decoderOf(node.dtype)(elements[offset] ?? 0))
+        values.fill(elements[offset] ?? 0)
+        decode(values, node.dtype)
       }
       const bound = operands.map((place, j) => {
         const dtype = dtypes[j] ?? 'f32'
@@ -55,7 +56,7 @@ export function runForeach(
       const visit = (count: number) => {
         const results = program.results.map((values) => values.subarray(0, count))
         targets.forEach(({ elements, dtype, offset }, j) => {
-          elements.set(results[j]?.map(encoderOf(dtype)) ?? [], offset + done)
+          elements.set(encoded(results[j] ?? new Float64Array(), dtype), offset + done)
         })
         accumulators.forEach((accumulator, r) => {
           for (const value of results[exprs.length + r] ?? []) accumulator.add(value)

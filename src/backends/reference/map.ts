@@ -1,7 +1,7 @@
 import type { MapKernel, Operand } from '../../kernels/kernel.js'
 import { checkBuffers, checkOperand, checkProgram, checkScalars, nameOf } from './check.js'
 import { blockSize, programOf } from './evaluate.js'
-import { encoderOf, type ReferenceBuffer } from './memory.js'
+import { encoded, type ReferenceBuffer } from './memory.js'
 import { sweep } from './sweep.js'
 import { walk } from './walk.js'
 
@@ -21,18 +21,14 @@ export function runMap(kernel: MapKernel, buffers: readonly ReferenceBuffer[], s
       return { ...operand, elements }
     })
   const sources = bind('input', inputs, 0)
-  const targets = bind('output', outputs, inputs.length).map((target) => ({
-    ...target,
-    encode: encoderOf(target.dtype),
-    next: walk(shape, target),
-  }))
+  const targets = bind('output', outputs, inputs.length).map((target) => ({ ...target, next: walk(shape, target) }))
 
   const positions = new Int32Array(blockSize)
   sweep(program, shape, [...shape.keys()], sources, scalars, (count) => {
-    targets.forEach(({ elements, encode, next }, j) => {
-      const values = program.results[j]
+    targets.forEach(({ elements, dtype, next }, j) => {
+      const values = program.results[j] && encoded(program.results[j].subarray(0, count), dtype)
       next(count, positions)
-      for (let i = 0; i < count; i++) elements[positions[i] ?? 0] = encode(values?.[i] ?? 0)
+      for (let i = 0; i < count; i++) elements[positions[i] ?? 0] = values?.[i] ?? 0
     })
   })
 }

@@ -6,13 +6,13 @@ import { DeviceError } from '../../tensor/errors.js'
 /** The elements of a buffer as they lie in memory: `bool` as u32, `f16` and `bf16` as bits. */
 export type Elements = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array
 
-const asItIs = (x: number) => x
-/** The number that an element of memory stands for. */
-export const decoderOf = (dtype: DType): ((element: number) => number) =>
-  isHalf(dtype) ? (bits) => halfValue(bits, dtype) : asItIs
-/** The element that stands for a number. */
-export const encoderOf = (dtype: DType): ((value: number) => number) =>
-  isHalf(dtype) ? (value) => halfBits(value, dtype) : asItIs
+/** Replaces elements of memory by the numbers that they stand for, in place. */
+export function decode(values: Float64Array, dtype: DType, count = values.length): void {
+  if (isHalf(dtype)) for (let i = 0; i < count; i++) values[i] = halfValue(values[i] ?? 0, dtype)
+}
+/** The elements that stand for numbers. */
+export const encoded = (values: Float64Array, dtype: DType): Float64Array =>
+  isHalf(dtype) ? values.map((value) => halfBits(value, dtype)) : values
 
 function view(dtype: DType, bytes: ArrayBuffer, byteLength: number): Elements {
   const length = Math.floor(byteLength / bytesPerElement[dtype])

@@ -1,7 +1,7 @@
 import { contiguousStrides, sizeOf } from '../../shapes/strides.js'
 import type { DType } from '../../tensor/dtype.js'
 import { blockSize, type Program } from './evaluate.js'
-import { decoderOf, type Elements } from './memory.js'
+import { decode, type Elements } from './memory.js'
 import { type Placement, walk } from './walk.js'
 
 /** An operand with its memory. */
@@ -30,7 +30,7 @@ export function sweep(
   const start = ({ strides, offset }: Placement) => walk(walked, { strides: reorder(strides, axes), offset })
   const loads = program.inputs.flatMap(({ slot, values }) => {
     const source = inputs[slot]
-    return source ? { values, elements: source.elements, decode: decoderOf(source.dtype), next: start(source) } : []
+    return source ? { values, elements: source.elements, dtype: source.dtype, next: start(source) } : []
   })
   const nextIndex = program.index && start({ strides: contiguousStrides(shape), offset: first })
   const positions = new Int32Array(blockSize)
@@ -38,9 +38,10 @@ export function sweep(
   const total = sizeOf(shape)
   for (let done = 0; done < total; done += blockSize) {
     const count = Math.min(blockSize, total - done)
-    for (const { values, elements, decode, next } of loads) {
+    for (const { values, elements, dtype, next } of loads) {
       next(count, positions)
-      for (let i = 0; i < count; i++) values[i] = decode(elements[positions[i] ?? 0] ?? 0)
+      for (let i = 0; i < count; i++) values[i] = elements[positions[i] ?? 0] ?? 0
+      decode(values, dtype, count)
     }
     if (program.index) {
       nextIndex?.(count, positions)

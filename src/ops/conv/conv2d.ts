@@ -6,12 +6,12 @@ import type { FloatDType } from '../../shapes/dtype.js'
 import { ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
-import { operation } from '../../tensor/scope.js'
 import type { Arg, Res, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { requireFloats } from '../linalg/matmul.js'
 import { packed, repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors } from '../reduce/reduce.js'
 
@@ -51,7 +51,9 @@ export function conv2dRecord(
   bias: TensorRecord | undefined,
   options: ConvOptions = {},
 ): TensorRecord {
-  return operation(() => convolved(x, weight, bias, convolutionOf(options)))
+  return floatOperation('conv2d', [x, weight, bias], (x, weight, bias) =>
+    convolved(x, weight, bias, convolutionOf(options)),
+  )
 }
 
 type Geometry = Omit<Conv2dKernel, 'kind' | 'native' | 'pass' | 'a' | 'b' | 'output'>

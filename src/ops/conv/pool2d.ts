@@ -5,8 +5,8 @@ import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
-import { operation } from '../../tensor/scope.js'
 import type { Arg, Res, Tape, Tensor } from '../../tensor/tensor.js'
+import { floatOperation } from '../float-operation.js'
 import { packed } from '../movement/views.js'
 import { record, type Value } from '../record.js'
 import { requireFloat } from '../reduce/reduce.js'
@@ -81,7 +81,7 @@ export function poolRecord(
     padding: pair(padding),
     countPadding: countIncludePad,
   }
-  return operation(() => {
+  return floatOperation(op, [x], (x) => {
     const images = packed(x)
     const output = run('forward', geometry, [images], shape)
     return record(

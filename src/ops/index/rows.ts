@@ -1,10 +1,15 @@
 import { DTypeError, ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
+import { isHalf } from '../../shapes/dtype.js'
+import { input } from '../../kernels/expr.js'
 import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
 import { emptyTensor, type TensorRecord } from '../../tensor/record.js'
-import { requireDevice } from '../define.js'
+import { mapInto, mapTensors, requireDevice } from '../define.js'
+import { forDType } from '../expressions.js'
 import { filled } from '../fill.js'
 import { packed } from '../movement/views.js'
+
+const widened = forDType((dtype) => input(0, dtype).cast('f32'))
 
 /** How an indexed axis lies in its tensor: `outer` blocks of `size` rows of `inner` elements; `count` rows are taken. */
 export interface Rows {
@@ -63,7 +68,7 @@ export function gathered(
   return output
 }
 
-/** Adds the rows of `source` to the indexed rows of `output`, which is row-major. */
+/** Adds the rows of `source` to the indexed rows of `output`, which is row-major; f16 and bf16 in f32, rounded at the end. */
 export function scatterInto(
   op: string,
   output: TensorRecord,
@@ -71,6 +76,12 @@ export function scatterInto(
   index: TensorRecord,
   rows: Rows,
 ): void {
+  if (isHalf(output.dtype)) {
+    const sums = mapTensors(widened(output.dtype), [output])
+    scatterInto(op, sums, mapTensors(widened(source.dtype), [source]), index, rows)
+    mapInto(output, input(0, 'f32').cast(output.dtype), [sums])
+    return
+  }
   const [from, by] = [packed(source), packed(index)]
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
   runFor(op, { kind: 'scatterAdd', ...rows, ...operands }, [from, by, output])

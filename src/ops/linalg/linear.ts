@@ -3,11 +3,11 @@ import type { Box, Shape } from '../../shapes/dim.js'
 import { ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { input } from '../../kernels/expr.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { matrixTransposed, repeated, reshaped } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors } from '../reduce/reduce.js'
 import { productOf, requireFloats } from './matmul.js'
@@ -38,7 +38,7 @@ export function linear<
 
 /** The run time of `linear`, for layers, whose types say more. */
 export function linearRecord(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): TensorRecord {
-  return operation(() => affine(x, weight, bias))
+  return floatOperation('linear', [x, weight, bias], affine)
 }
 
 function affine(x: TensorRecord, weight: TensorRecord, bias?: TensorRecord): TensorRecord {

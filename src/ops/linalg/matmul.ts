@@ -1,12 +1,12 @@
 import { type Matmul, matmulShape } from '../../shapes/matmul.js'
-import type { DType } from '../../shapes/dtype.js'
+import { type DType, isFloat } from '../../shapes/dtype.js'
 import { DTypeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Arg, Res, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { requireDevice } from '../define.js'
 import { matrixTransposed, packed, reshaped } from '../movement/views.js'
-import { operation } from '../../tensor/scope.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 
 /**
@@ -26,7 +26,7 @@ export function matmul<
   T extends Tape = never,
   T2 extends Tape = never,
 >(a: Tensor<S, D, T>, b: Arg<Matmul<S, S2>, Tensor<S2, D, T2>>): Res<Matmul<S, S2>, D, T | T2> {
-  return typed(operation(() => matmulRecord(recordOf(a), recordOf(b))))
+  return typed(floatOperation('matmul', [recordOf(a), recordOf(b)], matmulRecord))
 }
 
 function matmulRecord(a: TensorRecord, b: TensorRecord): TensorRecord {
@@ -52,7 +52,7 @@ function matmulRecord(a: TensorRecord, b: TensorRecord): TensorRecord {
 
 export function requireFloats(op: string, a: TensorRecord, b: TensorRecord): void {
   requireDevice(op, a, b)
-  if (a.dtype === b.dtype && (a.dtype === 'f32' || a.dtype === 'f64')) return
+  if (a.dtype === b.dtype && isFloat(a.dtype)) return
   throw new DTypeError(
     `${op}: needs two float tensors of one dtype, got ${a.dtype} and ${b.dtype}; convert with .to('f32').`,
     { op },

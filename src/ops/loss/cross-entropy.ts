@@ -3,7 +3,6 @@ import type { FloatDType, IntDType } from '../../shapes/dtype.js'
 import { OptionError, ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { input, scalar } from '../../kernels/expr.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
@@ -11,6 +10,7 @@ import { forDType } from '../expressions.js'
 import { gathered, perRow, requireIndex, scatterInto } from '../index/rows.js'
 import { requireFloats } from '../linalg/matmul.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { logSumExpOver } from '../reduce/log-sum-exp.js'
 import { reduceTensors, requireFloat } from '../reduce/reduce.js'
@@ -45,7 +45,9 @@ export function crossEntropy<
   target: Tensor<NoInfer<L>, IntDType> | Tensor<NoInfer<[...L, C]>, NoInfer<D>, T2>,
   options: CrossEntropyOptions<R> = {},
 ): Tensor<Reduced<L, R>, D, T | T2> {
-  return typed(operation(() => crossEntropyRecord(recordOf(logits), recordOf(target), options)))
+  return typed(
+    floatOperation('crossEntropy', [recordOf(logits), recordOf(target)], (x, t) => crossEntropyRecord(x, t, options)),
+  )
 }
 
 function crossEntropyRecord(x: TensorRecord, target: TensorRecord, options: CrossEntropyOptions): TensorRecord {

@@ -3,11 +3,11 @@ import type { Shape } from '../../shapes/dim.js'
 import { sameShape, showShape } from '../../shapes/dim.js'
 import { OptionError, ShapeError } from '../../shapes/errors.js'
 import { type Expr, input, scalar } from '../../kernels/expr.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType } from '../expressions.js'
+import { floatOperation } from '../float-operation.js'
 import { requireFloats } from '../linalg/matmul.js'
 import { repeated } from '../movement/views.js'
 import { record, type Value } from '../record.js'
@@ -73,9 +73,9 @@ export function pointwiseLoss({ name, loss, dx, dt, reductions = divisors }: Poi
     }
     const all = x.shape.map((_, axis) => axis)
     const divisor = requireReduction(name, reduction, reductions)?.(x.shape, x.size)
-    const { loss, quotient, gradients } = exprs(x.dtype)
     const share = [number, 1 / (divisor ?? 1)]
-    return operation(() => {
+    return floatOperation(name, [x, t], (x, t) => {
+      const { loss, quotient, gradients } = exprs(x.dtype)
       const each = (dy: Value) => (divisor === undefined ? recordOf(dy) : repeated(recordOf(dy), x.shape, all))
       const vjps = gradients.map((slope) => (dy: Value) => typed<Value>(mapTensors(slope, [each(dy), x, t], share)))
       if (divisor === undefined) return record(name, mapTensors(loss, [x, t], [number]), [x, t], vjps)

@@ -1,9 +1,9 @@
 import { type Box, type Shape, showShape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { ShapeError } from '../../shapes/errors.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
+import { floatOperation } from '../float-operation.js'
 import { requireFloats } from '../linalg/matmul.js'
 import { normalized, normalizedBy } from './normalized.js'
 
@@ -77,7 +77,9 @@ export function batchNorm<
 /** The run time of `batchNormTraining`, for layers, whose types say more. */
 export function batchNormTrainingRecord(x: TensorRecord, weight: TensorRecord, bias: TensorRecord, eps: number) {
   const shared = requireChannels(x, [weight, bias])
-  return operation(() => normalized('batchNorm', x, shared, { weight, bias, shared }, eps))
+  return floatOperation('batchNorm', [x, weight, bias], (x, weight, bias) =>
+    normalized('batchNorm', x, shared, { weight, bias, shared }, eps),
+  )
 }
 
 /** The run time of `batchNorm`, for layers, whose types say more. */
@@ -89,7 +91,10 @@ export function batchNormRecord(
   eps: number,
 ): TensorRecord {
   const shared = requireChannels(x, [statistics.mean, statistics.variance, weight, bias])
-  return operation(() => normalizedBy('batchNorm', x, shared, { weight, bias, shared }, statistics, eps))
+  const { mean, variance } = statistics
+  return floatOperation('batchNorm', [x, mean, variance, weight, bias], (x, mean, variance, weight, bias) =>
+    normalizedBy('batchNorm', x, shared, { weight, bias, shared }, { mean, variance }, eps),
+  )
 }
 
 /** Throws unless each of `parts` has one element for each channel; returns the axes that channels are not on. */

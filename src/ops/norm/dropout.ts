@@ -1,13 +1,13 @@
 import type { Shape } from '../../shapes/dim.js'
-import type { FloatDType } from '../../shapes/dtype.js'
+import { arithmeticOf, type FloatDType } from '../../shapes/dtype.js'
 import { OptionError } from '../../shapes/errors.js'
-import { scalar } from '../../kernels/expr.js'
+import { input, scalar } from '../../kernels/expr.js'
 import { uniformUnit } from '../../kernels/random.js'
 import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
-import { forDType, operands } from '../expressions.js'
+import { forDType } from '../expressions.js'
 import { record, type Value } from '../record.js'
 import { requireFloat } from '../reduce/reduce.js'
 
@@ -38,9 +38,10 @@ export function dropout<S extends Shape, D extends FloatDType, T extends Tape = 
 }
 
 const exprs = forDType((dtype) => {
-  const [x] = operands(dtype)
+  const number = arithmeticOf(dtype)
+  const x = input(0, dtype).cast(number)
   const dropped = uniformUnit().lt(scalar(2, 'f32'))
-  return dropped.select(0, x.mul(scalar(3, dtype)))
+  return dropped.select(0, x.mul(scalar(3, number))).cast(dtype)
 })
 
 function dropoutRecord(x: TensorRecord, options: DropoutOptions): TensorRecord {

@@ -2,9 +2,9 @@ import type { Box, Shape } from '../../shapes/dim.js'
 import { showShape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { ShapeError } from '../../shapes/errors.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Tape, Tensor } from '../../tensor/tensor.js'
+import { floatOperation } from '../float-operation.js'
 import { requireFloats } from '../linalg/matmul.js'
 import { normalized } from './normalized.js'
 
@@ -45,5 +45,9 @@ export function layerNormRecord(x: TensorRecord, weight: TensorRecord, bias: Ten
     throw new ShapeError(message, { op: 'layerNorm', shapes: [x.shape, weight.shape, bias.shape] })
   }
   const leading = x.shape.slice(0, -1).map((_, axis) => axis)
-  return operation(() => normalized('layerNorm', x, [x.rank - 1], { weight, bias, shared: leading }, eps).output)
+  return floatOperation(
+    'layerNorm',
+    [x, weight, bias],
+    (x, weight, bias) => normalized('layerNorm', x, [x.rank - 1], { weight, bias, shared: leading }, eps).output,
+  )
 }

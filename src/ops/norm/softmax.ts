@@ -1,11 +1,11 @@
 import { type Ax, normalizeAxis } from '../../shapes/axes.js'
 import type { FloatDType } from '../../shapes/dtype.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors, requireFloat } from '../reduce/reduce.js'
 
@@ -22,7 +22,7 @@ export function softmax<S extends Shape, D extends FloatDType, T extends Tape = 
   x: Tensor<S, D, T>,
   axis: Ax<S>,
 ): Tensor<S, D, T> {
-  return typed(operation(() => softmaxRecord(recordOf(x), axis)))
+  return typed(floatOperation('softmax', [recordOf(x)], (x) => softmaxRecord(x, axis)))
 }
 
 /**
@@ -37,7 +37,7 @@ export function logSoftmax<S extends Shape, D extends FloatDType, T extends Tape
   x: Tensor<S, D, T>,
   axis: Ax<S>,
 ): Tensor<S, D, T> {
-  return typed(operation(() => logSoftmaxRecord(recordOf(x), axis)))
+  return typed(floatOperation('logSoftmax', [recordOf(x)], (x) => logSoftmaxRecord(x, axis)))
 }
 
 const exprs = forDType((dtype) => {

@@ -1,11 +1,11 @@
 import { normalizeAxes } from '../../shapes/axes.js'
 import type { FloatDType } from '../../shapes/dtype.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Axes, Dims, ReduceResult, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors, requireFloat } from './reduce.js'
 
@@ -24,7 +24,7 @@ export function logSumExp<
   T extends Tape = never,
   const A extends Axes<S> = never,
 >(x: Tensor<S, D, T>, axes?: A): ReduceResult<S, A, D, T> {
-  return typed(operation(() => logSumExpRecord(recordOf(x), axes)))
+  return typed(floatOperation('logSumExp', [recordOf(x)], (x) => logSumExpRecord(x, axes)))
 }
 
 const exprs = forDType((dtype) => {

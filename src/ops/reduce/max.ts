@@ -6,6 +6,7 @@ import type { Axes, Dims, ReduceResult, Shape, Tape, Tensor } from '../../tensor
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors } from './reduce.js'
 
@@ -21,7 +22,7 @@ export function max<S extends Shape, D extends DType, T extends Tape = never, co
   x: Tensor<S, D, T>,
   axes?: A,
 ): ReduceResult<S, A, D, T> {
-  return typed(extreme('max', recordOf(x), axes))
+  return typed(floatOperation('max', [recordOf(x)], (x) => extreme('max', x, axes)))
 }
 
 /**
@@ -36,7 +37,7 @@ export function min<S extends Shape, D extends DType, T extends Tape = never, co
   x: Tensor<S, D, T>,
   axes?: A,
 ): ReduceResult<S, A, D, T> {
-  return typed(extreme('min', recordOf(x), axes))
+  return typed(floatOperation('min', [recordOf(x)], (x) => extreme('min', x, axes)))
 }
 
 const exprs = forDType((dtype) => {

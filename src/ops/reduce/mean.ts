@@ -2,12 +2,12 @@ import { normalizeAxes } from '../../shapes/axes.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { scalar } from '../../kernels/expr.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Axes, Dims, ReduceResult, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { reduceTensors, requireFloat } from './reduce.js'
 
@@ -23,7 +23,7 @@ export function mean<S extends Shape, D extends FloatDType, T extends Tape = nev
   x: Tensor<S, D, T>,
   axes?: A,
 ): ReduceResult<S, A, D, T> {
-  return typed(operation(() => meanRecord(recordOf(x), axes)))
+  return typed(floatOperation('mean', [recordOf(x)], (x) => meanRecord(x, axes)))
 }
 
 const quotient = forDType((dtype) => operands(dtype)[0].div(scalar(0, dtype)))

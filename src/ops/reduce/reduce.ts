@@ -1,14 +1,18 @@
-import type { DType } from '../../shapes/dtype.js'
+import { arithmeticOf, type DType, isFloat, isHalf } from '../../shapes/dtype.js'
 import { DTypeError } from '../../shapes/errors.js'
 import { type Expr, input } from '../../kernels/expr.js'
 import type { Combine, ReduceKernel } from '../../kernels/kernel.js'
 import { emptyTensor, type TensorRecord } from '../../tensor/record.js'
-import { compacted } from '../define.js'
+import { compacted, mapTensors } from '../define.js'
 import { forDType } from '../expressions.js'
 
 const element = forDType((dtype) => input(0, dtype))
+const narrowed = forDType((dtype) => input(0, arithmeticOf(dtype)).cast(dtype))
 
-/** Combines `expr` of the tensors (slot i = tensors[i], one shape) over `axes`, which are removed. On no tape. */
+/**
+ * Combines `expr` of the tensors (slot i = tensors[i], one shape) over `axes`, which are removed; f16 and bf16 in f32, the
+ * result rounded. On no tape.
+ */
 export function reduceTensors(
   combine: Combine,
   tensors: readonly [TensorRecord, ...TensorRecord[]],
@@ -17,6 +21,10 @@ export function reduceTensors(
   scalars: readonly number[] = [],
 ): TensorRecord {
   const { shape, device } = tensors[0]
+  if (isHalf(expr.dtype)) {
+    const result = reduceTensors(combine, tensors, axes, expr.cast('f32'), scalars)
+    return result.dtype === 'f32' ? mapTensors(narrowed(expr.dtype), [result]) : result
+  }
   const kept = shape.filter((_, axis) => !axes.includes(axis))
   const dtype: DType = combine === 'argmax' || combine === 'argmin' ? 'i32' : expr.dtype
   const result = emptyTensor(device, dtype, kept)
@@ -37,6 +45,6 @@ export function reduceTensors(
 
 /** Throws unless `x` holds floats. */
 export function requireFloat(op: string, x: TensorRecord): void {
-  if (x.dtype === 'f32' || x.dtype === 'f64') return
+  if (isFloat(x.dtype)) return
   throw new DTypeError(`${op}: is not defined for ${x.dtype}; convert with .to('f32').`, { op })
 }

@@ -2,12 +2,12 @@ import { normalizeAxes } from '../../shapes/axes.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { scalar } from '../../kernels/expr.js'
-import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Axes, Dims, ReduceResult, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors } from '../define.js'
 import { forDType, operands } from '../expressions.js'
 import { repeated } from '../movement/views.js'
+import { floatOperation } from '../float-operation.js'
 import { record, type Value } from '../record.js'
 import { meanOver } from './mean.js'
 import { reduceTensors, requireFloat } from './reduce.js'
@@ -33,7 +33,7 @@ export function variance<
   T extends Tape = never,
   const A extends Axes<S> = never,
 >(x: Tensor<S, D, T>, axes?: A, options: VarianceOptions = {}): ReduceResult<S, A, D, T> {
-  return typed(operation(() => spread('variance', recordOf(x), axes, options)))
+  return typed(floatOperation('variance', [recordOf(x)], (x) => spread('variance', x, axes, options)))
 }
 
 /**
@@ -49,7 +49,7 @@ export function std<S extends Shape, D extends FloatDType, T extends Tape = neve
   axes?: A,
   options: VarianceOptions = {},
 ): ReduceResult<S, A, D, T> {
-  return typed(operation(() => spread('std', recordOf(x), axes, options)))
+  return typed(floatOperation('std', [recordOf(x)], (x) => spread('std', x, axes, options)))
 }
 
 const exprs = forDType((dtype) => {
