@@ -73,9 +73,9 @@ export class WasmBackend implements Backend {
   /** By descriptor, then by its structure: ops make descriptors anew at each call. */
   #known = new WeakMap<Kernel, Ready>()
   readonly #prepared = new Map<string, Ready>()
-  readonly #instances = new Map<WebAssembly.Module, WebAssembly.Instance>()
-  /** Kernel functions by entry id. */
-  readonly #functions: (KernelFunction | undefined)[] = []
+  /** What runs here of modules and entries that exist: nothing is kept for the sake of those that are gone. */
+  #instances = new WeakMap<WebAssembly.Module, WebAssembly.Instance>()
+  #functions = new WeakMap<Entry, KernelFunction>()
   #scratchAddress = 0
   #scratchSize = 0
   #closed = false
@@ -199,10 +199,6 @@ export class WasmBackend implements Backend {
         this.#checkOpen()
         this.#runEntry(entry, params, nanoseconds)
       },
-      forget: (entry) => {
-        this.#instances.delete(entry.module)
-        this.#functions[entry.id] = undefined
-      },
     })
   }
 
@@ -220,8 +216,8 @@ export class WasmBackend implements Backend {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#functions.length = 0
-    this.#instances.clear()
+    this.#functions = new WeakMap()
+    this.#instances = new WeakMap()
     this.#prepared.clear()
     await this.#pool?.close()
   }
@@ -304,7 +300,7 @@ export class WasmBackend implements Backend {
 
   /** Runs a kernel, or a program, on all threads where that pays. */
   #runEntry(entry: Entry, params: number, nanoseconds: number): void {
-    const run = this.#functions[entry.id] ?? this.#instantiate(entry)
+    const run = this.#functions.get(entry) ?? this.#instantiate(entry)
     this.#tuning.worked(nanoseconds)
     const pool = this.#pool
     if (pool && nanoseconds > shareFrom && this.#helped(pool, nanoseconds)) pool.run(entry, run, params, nanoseconds)
@@ -321,14 +317,14 @@ export class WasmBackend implements Backend {
     let instance = this.#instances.get(entry.module)
     if (!instance) {
       const kernels = Object.fromEntries(
-        (entry.imports ?? []).map((e) => [e.id, this.#functions[e.id] ?? this.#instantiate(e)]),
+        (entry.imports ?? []).map((e) => [e.id, this.#functions.get(e) ?? this.#instantiate(e)]),
       )
       const env = { memory: this.#memory.wasm, waited: () => this.#pool?.waited() }
       instance = new WebAssembly.Instance(entry.module, { env, kernels })
       this.#instances.set(entry.module, instance)
     }
     const run = instance.exports[entry.name] as KernelFunction
-    this.#functions[entry.id] = run
+    this.#functions.set(entry, run)
     return run
   }
 

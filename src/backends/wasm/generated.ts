@@ -27,7 +27,12 @@ export interface KernelBuilder {
 }
 
 let nextId = 0
-const cache = new Map<string, Generated>()
+/** The kernels asked for last, by structure. */
+const recent = new Map<string, Generated>()
+const mostRecent = 1024
+/** All that still exist: programs and launches keep theirs, and share them with whoever asks again. */
+const existing = new Map<string, WeakRef<Generated>>()
+let sweepAt = 2 * mostRecent
 
 /** A number no other entry of this process has. */
 export const newEntryId = (): number => nextId++
@@ -38,13 +43,26 @@ export const targetKey = ({ mode, shared, maximumPages }: Target): string =>
 /** The kernel with this structure, generated on first use in the process: sizes belong to blocks, never to code. */
 export function generated(target: Target, structure: string, build: (kernel: KernelBuilder) => void): Generated {
   const key = `${targetKey(target)} ${structure}`
-  const known = cache.get(key)
-  if (known) return known
+  const known = recent.get(key) ?? existing.get(key)?.deref()
+  if (known) return remembered(key, known)
   const module = new ModuleBuilder({ shared: target.shared, maximum: target.maximumPages })
   const fn = module.function('run', kernelParameters, { export: true })
   const constants: number[] = []
   build({ module, fn, constants })
   const entry: Generated = { id: newEntryId(), module: new WebAssembly.Module(module.build()), name: 'run', constants }
-  cache.set(key, entry)
+  existing.set(key, new WeakRef(entry))
+  return remembered(key, entry)
+}
+
+/** Makes the kernel the last one asked for; the one asked for longest ago stays with those who have it. */
+function remembered(key: string, entry: Generated): Generated {
+  recent.delete(key)
+  recent.set(key, entry)
+  const [oldest] = recent.keys()
+  if (oldest !== undefined && recent.size > mostRecent) recent.delete(oldest)
+  if (existing.size > sweepAt) {
+    for (const [structure, ref] of existing) if (!ref.deref()) existing.delete(structure)
+    sweepAt = Math.max(2 * mostRecent, 2 * existing.size)
+  }
   return entry
 }

@@ -24,8 +24,6 @@ export interface ProgramHost {
   free(address: number): void
   /** Runs an entry on all threads if that pays, else on this one. */
   run(entry: Entry, params: number, nanoseconds: number): void
-  /** The entry will not run again. */
-  forget(entry: Entry): void
 }
 
 /** Polls of the barrier before a thread sleeps: some 20 µs. */
@@ -174,7 +172,6 @@ class WasmProgram implements Executable {
   }
 
   release(): void {
-    this.host.forget(this.#entry)
     this.host.free(this.base)
   }
 

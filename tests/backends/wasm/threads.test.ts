@@ -296,7 +296,6 @@ describe('a kernel that traps', () => {
         allocate: (byteLength) => memory.allocate(byteLength),
         free: () => {},
         run: (entry, params, nanoseconds) => pool.run(entry, instance(entry), params, nanoseconds),
-        forget: () => {},
       }
       const program = makeProgram(
         { phases: Array.from({ length: 3 }, () => ({ shared: [step], single: [] })), scalarCount: 0 },
