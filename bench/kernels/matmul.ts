@@ -21,7 +21,8 @@ const module = new ModuleBuilder()
 addMatmulKernels(module, mode)
 const bytes = module.build()
 const memory = new WebAssembly.Memory({ initial: 1024, maximum: 65536 })
-const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
+const table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
+const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory, table } })
 const run = exports[matmulEntry] as KernelFunction
 const floats = new Float32Array(memory.buffer)
 for (let i = 0; i < floats.length; i++) floats[i] = ((i * 2654435761) % 1000) / 1000 - 0.5

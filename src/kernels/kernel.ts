@@ -1,4 +1,5 @@
 import type { DType } from '../shapes/dtype.js'
+import { contiguousStrides, sizeOf } from '../shapes/strides.js'
 import type { Expr } from './expr.js'
 
 /**
@@ -25,6 +26,15 @@ export interface MapKernel {
   readonly exprs: readonly Expr[]
 }
 
+/** A kernel that may carry an epilogue. */
+export type WithEpilogue = MatmulKernel | Conv2dKernel | Pool2dKernel
+
+/** The epilogue as a kernel of its own, to run after the rest: on the output in place, then the epilogue's inputs. */
+export const epilogueMap = ({ shape, inputs, expr }: Epilogue, output: Operand): MapKernel => {
+  const packed = { ...output, strides: contiguousStrides(shape) }
+  return { kind: 'map', shape, inputs: [packed, ...inputs], outputs: [packed], exprs: [expr] }
+}
+
 export type Combine = 'sum' | 'max' | 'min' | 'argmax' | 'argmin'
 
 /**
@@ -45,6 +55,47 @@ export interface ReduceKernel {
 }
 
 /**
+ * One step of a `rows` kernel. Its expression's input j is the number that stage j gave for the row (of earlier stages
+ * with one), input `stages.length + i` is `inputs[i]`.
+ *
+ * - `sum`, `max`, `min` combine the expression over the row into one number, in the order of a `reduce` over the row;
+ * - `once` gives one number from numbers: it reads only inputs that do not move along the row;
+ * - `each` computes the row's elements, which no other stage reads.
+ */
+export interface RowStage {
+  readonly pass: 'sum' | 'max' | 'min' | 'once' | 'each'
+  readonly expr: Expr
+  /** Spans the space, not moving along the row where the stage gives one number. Absent: only other stages read it. */
+  readonly output?: Operand
+}
+
+/** Longer rows are reduced in blocks, by several threads, and so not row by row. */
+export const longestRow = 8192
+
+/**
+ * Reductions over the last axis and what is computed from them, row by row: the same bits as one kernel after another,
+ * but the row stays in the cache. A row has 1 to `longestRow` elements. No output is an input.
+ */
+export interface RowsKernel {
+  readonly kind: 'rows'
+  /** The last axis is the row. */
+  readonly shape: readonly number[]
+  readonly inputs: readonly Operand[]
+  readonly stages: readonly RowStage[]
+}
+
+/**
+ * What becomes of each element of an output before it is stored, as a map over that output would do it afterwards, bit
+ * for bit: `expr`, whose input 0 is the element and whose input `1 + i` is `inputs[i]`. The output is then contiguous
+ * from its offset, `shape` is any factorization of its size, and none of the inputs is the output or shares memory with it.
+ */
+export interface Epilogue {
+  readonly shape: readonly number[]
+  readonly inputs: readonly Operand[]
+  readonly expr: Expr
+}
+
+/**
  * `out[…, m, n] = Σ_k a[…, m, k] · b[…, k, n]`, k ascending, one accumulator per output element.
  * Operands span `[...batch, rows, columns]`; stride 0 on a batch axis shares that operand.
  */
@@ -57,6 +108,7 @@ export interface MatmulKernel {
   readonly a: Operand
   readonly b: Operand
   readonly output: Operand
+  readonly epilogue?: Epilogue | undefined
 }
 
 /**
@@ -131,6 +183,7 @@ export interface Conv2dKernel {
   readonly a: Operand
   readonly b: Operand
   readonly output: Operand
+  readonly epilogue?: Epilogue | undefined
 }
 
 /**
@@ -157,6 +210,7 @@ export interface Pool2dKernel {
   readonly countPadding: boolean
   readonly inputs: readonly Operand[]
   readonly output: Operand
+  readonly epilogue?: Epilogue | undefined
 }
 
 /** An element of one of the buffers that a kernel is run with. */
@@ -209,6 +263,7 @@ export interface ForeachKernel {
 export type Kernel =
   | MapKernel
   | ReduceKernel
+  | RowsKernel
   | MatmulKernel
   | Conv2dKernel
   | Pool2dKernel
@@ -223,9 +278,16 @@ export function exprsOf(kernel: Kernel): readonly Expr[] {
       return kernel.exprs
     case 'reduce':
       return [kernel.expr]
+    case 'rows':
+      return kernel.stages.map(({ expr }) => expr)
     case 'foreach':
       return [...kernel.exprs, ...(kernel.reductions ?? []).map(({ expr }) => expr)]
-    default:
+    case 'matmul':
+    case 'conv2d':
+    case 'pool2d':
+      return kernel.epilogue ? [kernel.epilogue.expr] : []
+    case 'gather':
+    case 'scatterAdd':
       return []
   }
 }
@@ -240,6 +302,8 @@ export function arithmeticDTypes(kernel: Kernel): readonly DType[] {
       return (kernel.reductions ?? []).map(({ expr }) => expr.dtype)
     case 'reduce':
       return [kernel.expr.dtype]
+    case 'rows':
+      return kernel.stages.flatMap(({ pass, expr }) => (pass === 'each' ? [] : expr.dtype))
     case 'matmul':
     case 'conv2d':
       return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
@@ -275,4 +339,10 @@ export function pool2dSizes({ pass, planes, size, outSize, inputs }: Pool2dKerne
   const large = planes * size[0] * size[1]
   const small = planes * outSize[0] * outSize[1]
   return pass === 'forward' ? [large, small] : [small, ...inputs.slice(1).map(() => large), large]
+}
+
+/** How many elements the output of a kernel that may carry an epilogue has. */
+export function outputSize(kernel: WithEpilogue): number {
+  if (kernel.kind === 'matmul') return sizeOf(kernel.batch) * kernel.m * kernel.n
+  return (kernel.kind === 'conv2d' ? conv2dSizes(kernel) : pool2dSizes(kernel)).at(-1) ?? 0
 }

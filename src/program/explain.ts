@@ -1,4 +1,5 @@
-import { conv2dSizes, pool2dSizes } from '../kernels/kernel.js'
+import { nodes as exprNodes } from '../kernels/expr.js'
+import { conv2dSizes, type Kernel, pool2dSizes, type WithEpilogue } from '../kernels/kernel.js'
 import { touches } from '../kernels/places.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
@@ -19,14 +20,20 @@ export function bytesMoved({ kernel }: Node): number {
           ...reads.map(({ strides }) => distinct(kernel.shape, strides)),
           sizeOf(kernel.shape.filter((_, i) => !kernel.axes.includes(i))),
         ]
+      case 'rows':
+        return [...reads, ...writes].map(({ strides }) => distinct(kernel.shape, strides))
       case 'matmul': {
         const batch = sizeOf(kernel.batch)
-        return [batch * kernel.m * kernel.k, batch * kernel.k * kernel.n, batch * kernel.m * kernel.n]
+        return withEpilogue(kernel, [
+          batch * kernel.m * kernel.k,
+          batch * kernel.k * kernel.n,
+          batch * kernel.m * kernel.n,
+        ])
       }
       case 'conv2d':
-        return conv2dSizes(kernel)
+        return withEpilogue(kernel, conv2dSizes(kernel))
       case 'pool2d':
-        return pool2dSizes(kernel)
+        return withEpilogue(kernel, pool2dSizes(kernel))
       case 'gather':
       case 'scatterAdd': {
         const rows = kernel.outer * kernel.count * kernel.inner
@@ -36,6 +43,12 @@ export function bytesMoved({ kernel }: Node): number {
   }
   return sizes().reduce((sum, size, i) => sum + size * bytesPerElement[[...reads, ...writes][i]?.dtype ?? 'f32'], 0)
 }
+
+/** The sizes of a kernel's operands with those of its epilogue before the output's, which is last. */
+const withEpilogue = ({ epilogue }: WithEpilogue, sizes: readonly number[]): readonly number[] =>
+  epilogue
+    ? [...sizes.slice(0, -1), ...epilogue.inputs.map((o) => distinct(epilogue.shape, o.strides)), ...sizes.slice(-1)]
+    : sizes
 
 /** Elements that a strided operand touches: axes of stride 0 repeat. */
 const distinct = (shape: readonly number[], strides: readonly number[]): number =>
@@ -56,7 +69,17 @@ const kilo = (value: number, unit: string): string => {
 
 const passNames = { forward: 'forward', inputGradient: 'for the input', weightGradient: 'for the weight' } as const
 
-function shapeText({ kernel }: Node): string {
+/** What a kernel does; after `then`, what its epilogue computes. */
+function text({ kernel }: Node): string {
+  const { expr } = ('epilogue' in kernel ? kernel.epilogue : undefined) ?? {}
+  if (!expr) return shapeText(kernel)
+  const ops = exprNodes([expr]).flatMap(({ op, args }) => (args.length > 0 ? [op] : []))
+  return `${shapeText(kernel)} then ${ops.length > mostNamed ? `${ops.length} operations` : ops.join(', ')}`
+}
+/** Longer epilogues are counted, not spelt out. */
+const mostNamed = 4
+
+function shapeText(kernel: Kernel): string {
   switch (kernel.kind) {
     case 'map':
       return `[${kernel.shape.join(', ')}]`
@@ -74,6 +97,8 @@ function shapeText({ kernel }: Node): string {
     case 'gather':
     case 'scatterAdd':
       return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`
+    case 'rows':
+      return `${kernel.stages.map(({ pass }) => pass).join(', ')} of rows [${kernel.shape.join(', ')}]`
     case 'foreach': {
       const reduced = kernel.reductions?.length ? `, ${kernel.reductions.length} reduced` : ''
       return `${kernel.parts.length} tensors, ${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}`
@@ -84,8 +109,8 @@ function shapeText({ kernel }: Node): string {
 /** What a table of a program is made from. */
 export interface Explained {
   readonly phases: readonly Phase[]
-  /** Kernels before fusing. */
-  readonly captured: number
+  /** The kernels before fusing. */
+  readonly captured: readonly Node[]
   readonly arenaBytes: number
   /** Host callbacks a run. */
   readonly effects: number
@@ -101,18 +126,20 @@ export function explain({ phases, captured, arenaBytes, effects }: Explained, ti
     String(phase),
     on,
     node.kernel.kind,
-    shapeText(node),
+    text(node),
     kilo(bytesMoved(node), 'B'),
     kilo(flops(node), 'FLOP'),
     ...(times ? [readableTime(times[i] ?? 0)] : []),
   ])
+  const before = captured.reduce((sum, node) => sum + bytesMoved(node), 0)
   const total = (measure: (node: Node) => number) => steps.reduce((sum, { node }) => sum + measure(node), 0)
-  const work = `${kilo(total(bytesMoved), 'B')} moved, ${kilo(total(flops), 'FLOP')}`
+  const moved = total(bytesMoved)
+  const work = `${kilo(moved, 'B')} moved (fusing saves ${kilo(before - moved, 'B')}), ${kilo(total(flops), 'FLOP')}`
   const time = times
     ? `${readableTime(times.reduce((sum, each) => sum + each, 0))} kernel by kernel`
     : `about ${readableTime(total(nanoseconds))} on one thread`
   return [
-    `${captured} kernels captured, ${steps.length} left after fusing, in ${phases.length} phases`,
+    `${captured.length} kernels captured, ${steps.length} left after fusing, in ${phases.length} phases`,
     `${work}, ${time}`,
     `arena ${kilo(arenaBytes, 'B')}, ${effects} host effects a run`,
     ...table([['phase', 'on', 'kernel', 'what', 'moved', 'arithmetic', ...(times ? ['time'] : [])], ...rows]),

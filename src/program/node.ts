@@ -1,4 +1,4 @@
-import type { Kernel, Operand } from '../kernels/kernel.js'
+import type { Kernel, Operand, WithEpilogue } from '../kernels/kernel.js'
 import { placed, touches } from '../kernels/places.js'
 import type { DType } from '../shapes/dtype.js'
 import type { Guard, Scalars } from '../tensor/recorder.js'
@@ -75,11 +75,13 @@ export function operandsOf(kernel: Strided): { reads: readonly Operand[]; writes
       return { reads: kernel.inputs, writes: kernel.outputs }
     case 'reduce':
       return { reads: kernel.inputs, writes: [kernel.output] }
+    case 'rows':
+      return { reads: kernel.inputs, writes: kernel.stages.flatMap(({ output }) => output ?? []) }
     case 'matmul':
     case 'conv2d':
-      return { reads: [kernel.a, kernel.b], writes: [kernel.output] }
+      return { reads: [kernel.a, kernel.b, ...(kernel.epilogue?.inputs ?? [])], writes: [kernel.output] }
     case 'pool2d':
-      return { reads: kernel.inputs, writes: [kernel.output] }
+      return { reads: [...kernel.inputs, ...(kernel.epilogue?.inputs ?? [])], writes: [kernel.output] }
     case 'gather':
     case 'scatterAdd':
       return { reads: [kernel.source, kernel.index], writes: [kernel.output] }
@@ -101,15 +103,33 @@ export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number
       }
     case 'reduce':
       return { ...kernel, inputs: kernel.inputs.map(move), output: move(kernel.output, kernel.inputs.length) }
+    case 'rows': {
+      let slot = kernel.inputs.length
+      const stages = kernel.stages.map((stage) =>
+        stage.output ? { ...stage, output: move(stage.output, slot++) } : stage,
+      )
+      return { ...kernel, inputs: kernel.inputs.map(move), stages }
+    }
     case 'pool2d':
-      return { ...kernel, inputs: kernel.inputs.map(move), output: move(kernel.output, kernel.inputs.length) }
+      return { ...kernel, inputs: kernel.inputs.map(move), ...movedEnd(kernel, kernel.inputs.length, move) }
     case 'matmul':
     case 'conv2d':
-      return { ...kernel, a: move(kernel.a, 0), b: move(kernel.b, 1), output: move(kernel.output, 2) }
+      return { ...kernel, a: move(kernel.a, 0), b: move(kernel.b, 1), ...movedEnd(kernel, 2, move) }
     case 'gather':
     case 'scatterAdd':
       return { ...kernel, source: move(kernel.source, 0), index: move(kernel.index, 1), output: move(kernel.output, 2) }
     case 'foreach':
       return placed(kernel, ({ buffer, offset }, dtype) => ({ buffer, offset: offset + by(buffer, dtype) }))
   }
+}
+
+/** The output and the epilogue's inputs, which are the operands from `first` on, moved. */
+function movedEnd(
+  { output, epilogue }: WithEpilogue,
+  first: number,
+  move: (operand: Operand, slot: number) => Operand,
+): Pick<WithEpilogue, 'output' | 'epilogue'> {
+  const inputs = epilogue?.inputs.map((operand, i) => move(operand, first + i)) ?? []
+  const end = { output: move(output, first + inputs.length) }
+  return epilogue ? { ...end, epilogue: { ...epilogue, inputs } } : end
 }

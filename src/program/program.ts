@@ -9,7 +9,7 @@ import { HostScalars, type Scalars } from '../tensor/recorder.js'
 import { Storage } from '../tensor/storage.js'
 import { type Captured, capture, type Effect, type Output } from './capture.js'
 import { explain } from './explain.js'
-import { fuse } from './fuse.js'
+import { fuse } from './fuse/index.js'
 import { planMemory } from './memory-plan.js'
 import { accesses, moved, type Node, type ScalarRef } from './node.js'
 import { schedule } from './schedule.js'
@@ -95,7 +95,7 @@ export class Program {
     }
     const { nodes, effects } = captured
     this.#text = (times) =>
-      explain({ phases, captured: nodes.length, arenaBytes: plan.byteLength, effects: effects.length }, times)
+      explain({ phases, captured: nodes, arenaBytes: plan.byteLength, effects: effects.length }, times)
   }
 
   /** The kernel on the program's own memory. */

@@ -1,5 +1,5 @@
 import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
-import { conv2dTerms, exprsOf, pool2dTerms } from '../kernels/kernel.js'
+import { conv2dTerms, exprsOf, type Kernel, pool2dTerms, type RowsKernel } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
 import { accesses, type Node } from './node.js'
@@ -72,11 +72,17 @@ const perElement = (exprs: readonly Expr[]): number =>
 
 /** A rough time on one thread: enough to tell kernels worth sharing from those that are not. */
 export function nanoseconds({ kernel }: Node): number {
+  return ownNanoseconds(kernel) + ofEpilogue(kernel, perElement)
+}
+
+function ownNanoseconds(kernel: Kernel): number {
   switch (kernel.kind) {
     case 'map':
       return sizeOf(kernel.shape) * perElement(kernel.exprs)
     case 'reduce':
       return sizeOf(kernel.shape) * perElement([kernel.expr])
+    case 'rows':
+      return ofStages(kernel, perElement)
     case 'foreach':
       return kernel.parts.reduce((sum, part) => sum + part.length, 0) * perElement(exprsOf(kernel))
     case 'matmul':
@@ -91,17 +97,34 @@ export function nanoseconds({ kernel }: Node): number {
   }
 }
 
+const arithmetic = (exprs: readonly Expr[]): number =>
+  exprNodes(exprs)
+    .filter(({ args }) => args.length > 0)
+    .reduce((sum, { op }) => sum + (op === 'fma' ? 2 : 1), 0)
+
+/** `each` of the expression for every element of an output that has an epilogue. */
+const ofEpilogue = (kernel: Kernel, each: (exprs: readonly Expr[]) => number): number =>
+  'epilogue' in kernel && kernel.epilogue ? sizeOf(kernel.epilogue.shape) * each([kernel.epilogue.expr]) : 0
+
+/** `each` of the stages' expressions for every element, or every row. */
+const ofStages = ({ shape, stages }: RowsKernel, each: (exprs: readonly Expr[]) => number): number =>
+  stages.reduce((sum, { pass, expr }) => sum + sizeOf(pass === 'once' ? shape.slice(0, -1) : shape) * each([expr]), 0)
+
 /** Floating-point operations, as `explain()` counts them. */
 export function flops({ kernel }: Node): number {
-  const arithmetic = (exprs: readonly Expr[]) =>
-    exprNodes(exprs)
-      .filter(({ args }) => args.length > 0)
-      .reduce((sum, { op }) => sum + (op === 'fma' ? 2 : 1), 0)
+  return ownFlops(kernel) + ofEpilogue(kernel, arithmetic)
+}
+
+function ownFlops(kernel: Kernel): number {
   switch (kernel.kind) {
     case 'map':
       return sizeOf(kernel.shape) * arithmetic(kernel.exprs)
     case 'reduce':
       return sizeOf(kernel.shape) * (arithmetic([kernel.expr]) + 1)
+    case 'rows': {
+      const combining = kernel.stages.filter(({ pass }) => pass !== 'once' && pass !== 'each').length
+      return ofStages(kernel, arithmetic) + sizeOf(kernel.shape) * combining
+    }
     case 'foreach':
       return (
         kernel.parts.reduce((sum, part) => sum + part.length, 0) *

@@ -14,6 +14,7 @@ import {
   transcendentalCases,
 } from './conformance/elementwise.js'
 import { conv2dCases } from './conformance/convolutions.js'
+import { epilogueCases, rowsCases } from './conformance/fused.js'
 import { foreachCases } from './conformance/foreachs.js'
 import { halfCases } from './conformance/halves.js'
 import { indexingCases } from './conformance/indexing.js'
@@ -65,6 +66,8 @@ export function conformanceCases(seed = 1): ConformanceCase[] {
     conv2dCases,
     pool2dCases,
     halfCases,
+    epilogueCases,
+    rowsCases,
   ]
   return families.flatMap((family, i) => family(new Random(seed * 101 + i)))
 }
@@ -180,22 +183,30 @@ async function run(
 }
 
 /** Every dtype a case touches, in memory or in between. */
-function dtypesOf({ kernel }: ConformanceCase): readonly DType[] {
+const dtypesOf = ({ kernel }: ConformanceCase): readonly DType[] => [
+  ...operandDTypes(kernel),
+  ...nodes(exprsOf(kernel)).map(({ dtype }) => dtype),
+]
+
+function operandDTypes(kernel: Kernel): readonly DType[] {
+  const dtypes = (operands: readonly { readonly dtype: DType }[]) => operands.map(({ dtype }) => dtype)
   switch (kernel.kind) {
     case 'map':
-      return [...kernel.inputs, ...kernel.outputs, ...nodes(kernel.exprs)].map(({ dtype }) => dtype)
+      return dtypes([...kernel.inputs, ...kernel.outputs])
     case 'reduce':
-      return [...kernel.inputs, kernel.output, ...nodes([kernel.expr])].map(({ dtype }) => dtype)
+      return dtypes([...kernel.inputs, kernel.output])
+    case 'rows':
+      return dtypes([...kernel.inputs, ...kernel.stages.flatMap(({ output }) => output ?? [])])
     case 'foreach':
-      return [...kernel.inputs, ...kernel.outputs, ...nodes(exprsOf(kernel)).map(({ dtype }) => dtype)]
+      return [...kernel.inputs, ...kernel.outputs]
     case 'pool2d':
-      return [...kernel.inputs, kernel.output].map(({ dtype }) => dtype)
+      return dtypes([...kernel.inputs, ...(kernel.epilogue?.inputs ?? []), kernel.output])
     case 'matmul':
     case 'conv2d':
-      return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
+      return dtypes([kernel.a, kernel.b, ...(kernel.epilogue?.inputs ?? []), kernel.output])
     case 'gather':
     case 'scatterAdd':
-      return [kernel.source.dtype, kernel.index.dtype, kernel.output.dtype]
+      return dtypes([kernel.source, kernel.index, kernel.output])
   }
 }
 

@@ -100,7 +100,7 @@ test('the same seed gives the same cases, each with a name of its own', () => {
 })
 
 test('every kind of kernel and every node of an expression has cases', () => {
-  const kinds = ['map', 'reduce', 'matmul', 'conv2d', 'pool2d', 'gather', 'scatterAdd', 'foreach']
+  const kinds = ['map', 'reduce', 'rows', 'matmul', 'conv2d', 'pool2d', 'gather', 'scatterAdd', 'foreach']
   expect([...new Set(cases.map(({ kernel }) => kernel.kind))].sort()).toEqual(kinds.sort())
   const keys = cases
     .map(({ kernel }) => ('exprs' in kernel ? kernel.exprs.map(({ key }) => key).join(';') : ''))

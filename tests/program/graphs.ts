@@ -48,6 +48,8 @@ function spread(x: AnyX, axis: number, reduced: AnyX): AnyX {
   return reduced.reshape(kept).broadcastTo(x.shape)
 }
 
+const axesTurned = (x: AnyX) => Array.from({ length: x.rank }, (_, i) => x.rank - 1 - i) as [1, 0]
+
 const kinds: readonly ((all: readonly AnyX[], x: AnyX, b: number, c: number, device: Device, state: State) => AnyX)[] =
   [
     (_all, x, b, c) => at(maps, b)(x, c),
@@ -109,6 +111,59 @@ const kinds: readonly ((all: readonly AnyX[], x: AnyX, b: number, c: number, dev
     (_all, x, _b, _c, _device, { p, q }) =>
       x.mul(p.w.sum().detach().broadcastTo(x.shape)).add(q.w.tanh().mean().detach().broadcastTo(x.shape)),
     (_all, x, _b, _c, _device, { p }) => x.add(p.w.mul(2).add(0.125).max().detach().broadcastTo(x.shape)),
+    // Products with what follows them: bias, activation, mask, residual, position.
+    (all, x, b, c, device) => {
+      if (x.rank < 2 || x.size === 0) return x
+      const [rows, columns] = [x.shape.at(-2), x.shape.at(-1)] as [number, number]
+      if (columns * columns > mostElements) return x
+      const numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 5 + b) % 11) / 8 - 0.6)
+      const w = d.tensor(numbers(columns * columns), [columns, columns], { device })
+      const product = (b % 2 === 0 ? x.matmul(w) : x.matmul(w.permute(1, 0))).mul(1 / columns) as AnyX
+      const bias = d.tensor(numbers(columns), [columns], { device }).broadcastTo(x.shape)
+      const column = d.tensor(numbers(rows), [rows, 1], { device }).broadcastTo(x.shape)
+      return at(
+        [
+          () => product.add(bias).relu(),
+          () => product.add(bias).add(column).tanh(),
+          () => product.add(x),
+          () => d.where(partner(all, x, b).gt(0), product, 0),
+          () => product.reshape([x.size]).mul(0.5).reshape(x.shape),
+          () => d.dropout(product.add(bias) as never, { p: 0.5, training: true }),
+          () => product.add(x.permute(...axesTurned(x)).reshape(x.shape)),
+        ] as (() => AnyX)[],
+        c,
+      )()
+    },
+    // Images: convolution and pooling with what follows them.
+    (_all, x, b, c, device) => {
+      if (x.rank < 2 || x.size === 0) return x
+      const [h, w] = [x.shape.at(-2), x.shape.at(-1)] as [number, number]
+      const images = x.reshape([-1, 1, h, w])
+      const weight = Float32Array.from({ length: 9 * 2 }, (_, i) => ((i * 7 + c) % 9) / 8 - 0.5)
+      const filters = d.tensor(weight, [2, 1, 3, 3], { device })
+      const bias = d.tensor(Float32Array.of(0.25, -0.5), [2], { device })
+      const y = d.conv2d(images as never, filters as never, bias as never, { padding: 1 } as never) as AnyX
+      if (y.size > mostElements) return x
+      const biased = y.relu() as AnyX
+      if (b % 2 === 0 || h < 2 || w < 2) return biased
+      return (d.maxPool2d(biased as never, 2 as never) as AnyX).mul(0.5).abs()
+    },
+    // Row by row: several reductions, their numbers kept or not.
+    (_all, x, b, c) => {
+      if (x.rank === 0 || x.size === 0) return x
+      const last = x.rank - 1
+      const centred = x.sub(spread(x, last, d.mean(x, last as never) as AnyX)) as AnyX
+      const scale = d.sum(centred.square() as never, last as never) as AnyX
+      return at(
+        [
+          () => d.logSoftmax(x, last as never),
+          () => centred.mul(spread(x, last, scale.add(1).sqrt())),
+          () => scale.add(d.max(x, last as never)),
+          () => spread(x, last, d.sum(d.softmax(x, last as never).mul(x) as never, last as never) as AnyX).add(x),
+        ] as (() => AnyX)[],
+        b + c,
+      )()
+    },
     (_all, x, b, _c, _device, { p, q }) => {
       if (b % 2 === 0) update({ target: p, source: q }, ema({ decay: 0.75 }))
       else update({ target: q, source: p }, ema({ decay: 0.5 }))

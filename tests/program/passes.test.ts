@@ -10,7 +10,7 @@ import { sgd } from '../../src/optim/index.js'
 import { capture } from '../../src/program/capture.js'
 import { compile } from '../../src/program/compile.js'
 import { bytesMoved, explain } from '../../src/program/explain.js'
-import { fuse } from '../../src/program/fuse.js'
+import { fuse } from '../../src/program/fuse/index.js'
 import type { Node } from '../../src/program/node.js'
 import { schedule } from '../../src/program/schedule.js'
 import { Device, setDefaultDevice } from '../../src/tensor/device.js'
@@ -91,7 +91,7 @@ describe('fusing', () => {
     ])
     expect(fused.map(bytesMoved)).toEqual([5 * 4 * elements + 4 * 4 * lengths.length])
     expect(fused[0]?.kernel).toMatchObject({ uniforms: ['f32', 'f32'], reductions: [{}, {}] })
-    const text = explain({ phases: schedule(fused), captured: 2, arenaBytes: 0, effects: 0 })
+    const text = explain({ phases: schedule(fused), captured: fused, arenaBytes: 0, effects: 0 })
     expect(text).toContain('5 tensors, 3 read and 2 written an element, 2 reduced')
   })
 

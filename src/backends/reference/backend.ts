@@ -1,4 +1,4 @@
-import { arithmeticDTypes, type Kernel } from '../../kernels/kernel.js'
+import { arithmeticDTypes, type Epilogue, epilogueMap, type Kernel, type WithEpilogue } from '../../kernels/kernel.js'
 import type { Backend, Buffer } from '../../tensor/backend.js'
 import { isHalf } from '../../tensor/dtype.js'
 import { DeviceError, DTypeError } from '../../tensor/errors.js'
@@ -10,6 +10,7 @@ import { runMatmul } from './matmul.js'
 import { Memory, type ReferenceBuffer } from './memory.js'
 import { runPool2d } from './pool2d.js'
 import { runReduce } from './reduce.js'
+import { runRows } from './rows.js'
 
 /** Options of `createReferenceBackend`. */
 export interface ReferenceBackendOptions {
@@ -70,12 +71,27 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): B
 function runKernel(kernel: Kernel, buffers: readonly ReferenceBuffer[], scalars: readonly number[]): void {
   const half = arithmeticDTypes(kernel).find(isHalf)
   if (half) throw new DTypeError(`${kernel.kind}: not defined on ${half}; cast to f32 first.`, { op: kernel.kind })
-  if (kernel.kind === 'map') runMap(kernel, buffers, scalars)
+  if ('epilogue' in kernel && kernel.epilogue) runEpilogue(kernel, kernel.epilogue, buffers, scalars)
+  else if (kernel.kind === 'map') runMap(kernel, buffers, scalars)
   else if (kernel.kind === 'reduce') runReduce(kernel, buffers, scalars)
+  else if (kernel.kind === 'rows') runRows(kernel, buffers, scalars)
   else if (kernel.kind === 'foreach') runForeach(kernel, buffers, scalars)
   else if (kernel.kind === 'matmul') runMatmul(kernel, buffers)
   else if (kernel.kind === 'conv2d') runConv2d(kernel, buffers)
   else if (kernel.kind === 'pool2d') runPool2d(kernel, buffers)
   else if (kernel.kind === 'gather') runGather(kernel, buffers)
   else runScatterAdd(kernel, buffers)
+}
+
+/** The kernel without its epilogue, then the epilogue as a map. */
+function runEpilogue(
+  kernel: WithEpilogue,
+  epilogue: Epilogue,
+  buffers: readonly ReferenceBuffer[],
+  scalars: readonly number[],
+): void {
+  const own = buffers.length - 1 - epilogue.inputs.length
+  const output = buffers.slice(-1)
+  runKernel({ ...kernel, epilogue: undefined }, [...buffers.slice(0, own), ...output], [])
+  runMap(epilogueMap(epilogue, kernel.output), [...output, ...buffers.slice(own)], scalars)
 }

@@ -67,6 +67,14 @@ export class FunctionRef<P extends readonly ValueType[] = readonly ValueType[], 
   ) {}
 }
 
+/** A kind of function that is called by its position in the table. */
+export class IndirectRef<P extends readonly ValueType[] = readonly ValueType[]> {
+  constructor(
+    readonly type: Code,
+    readonly parameters: P,
+  ) {}
+}
+
 export class FunctionBuilder<
   P extends readonly ValueType[] = readonly ValueType[],
   R extends Result = Result,
@@ -131,6 +139,13 @@ export class FunctionBuilder<
       code += codeOf(type, list[i] ?? 0)
     })
     this.raw(`${code}\x10${u32(f.index)}${f.result === 'none' ? '' : '\x1a'}`)
+  }
+
+  /** Calls the function at a position of the table. */
+  callIndirect<Q extends readonly ValueType[]>(kind: IndirectRef<Q>, position: Value<'i32'>, args: Arguments<Q>): void {
+    const list: readonly (Value | number)[] = args
+    const code = kind.parameters.map((type, i) => codeOf(type, list[i] ?? 0))
+    this.raw(`${code.join('')}${position.code}\x11${kind.type}\0`)
   }
 
   block(body: (exit: Label) => void): void {
@@ -223,6 +238,7 @@ export class ModuleBuilder {
   readonly #functionTypes: Code[] = []
   readonly #exports: Code[] = []
   #imported = 0
+  #table = false
 
   constructor(readonly options: ModuleOptions = {}) {
     const maximum = options.maximum ?? 65536
@@ -244,6 +260,13 @@ export class ModuleBuilder {
     const type = this.#type(parameters, result ?? 'none')
     this.#imports.push(`${sized(module)}${sized(name)}\0${type}`)
     return new FunctionRef(name, this.#imported++, parameters, (result ?? 'none') as R)
+  }
+
+  /** Functions without a result that are called by their position in the table `env.table`. */
+  indirect<const P extends readonly ValueType[]>(parameters: P): IndirectRef<P> {
+    if (!this.#table) this.#imports.push(`${sized('env')}${sized('table')}\x01\x70\0\0`)
+    this.#table = true
+    return new IndirectRef(this.#type(parameters, 'none'), parameters)
   }
 
   /** A function whose body is written through the builder it returns. */

@@ -76,6 +76,9 @@ export class WasmBackend implements Backend {
   /** What runs here of modules and entries that exist: nothing is kept for the sake of those that are gone. */
   #instances = new WeakMap<WebAssembly.Module, WebAssembly.Instance>()
   #functions = new WeakMap<Entry, KernelFunction>()
+  /** What kernels call that is not known when they are written, by entry id. */
+  readonly #table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
+  readonly #callees = new FinalizationRegistry<number>((id) => this.#table.set(id, null))
   #scratchAddress = 0
   #scratchSize = 0
   #closed = false
@@ -314,17 +317,22 @@ export class WasmBackend implements Backend {
   }
 
   #instantiate(entry: Entry): KernelFunction {
+    const kernels = Object.fromEntries(
+      (entry.imports ?? []).map((e) => [e.id, this.#functions.get(e) ?? this.#instantiate(e)]),
+    )
     let instance = this.#instances.get(entry.module)
     if (!instance) {
-      const kernels = Object.fromEntries(
-        (entry.imports ?? []).map((e) => [e.id, this.#functions.get(e) ?? this.#instantiate(e)]),
-      )
-      const env = { memory: this.#memory.wasm, waited: () => this.#pool?.waited() }
+      const env = { memory: this.#memory.wasm, table: this.#table, waited: () => this.#pool?.waited() }
       instance = new WebAssembly.Instance(entry.module, { env, kernels })
       this.#instances.set(entry.module, instance)
     }
     const run = instance.exports[entry.name] as KernelFunction
     this.#functions.set(entry, run)
+    if (entry.inTable) {
+      this.#table.grow(Math.max(0, entry.id + 1 - this.#table.length))
+      this.#table.set(entry.id, run)
+      this.#callees.register(entry, entry.id)
+    }
     return run
   }
 

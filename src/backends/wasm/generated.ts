@@ -1,4 +1,4 @@
-import { type FunctionBuilder, ModuleBuilder } from './assembler.js'
+import { type FunctionBuilder, ModuleBuilder, type ValueType } from './assembler.js'
 import { type Entry, kernelParameters } from './launch.js'
 import type { Tile } from './matmul/tile.js'
 import type { Mode } from './modes.js'
@@ -19,14 +19,15 @@ export interface Generated extends Entry {
 }
 
 /** What a generator writes into. */
-export interface KernelBuilder {
+export interface KernelBuilder<P extends readonly ValueType[] = typeof kernelParameters> {
   readonly module: ModuleBuilder
-  readonly fn: FunctionBuilder<typeof kernelParameters, 'none'>
+  readonly fn: FunctionBuilder<P, 'none'>
   /** Filled with the bit patterns of constants. */
   readonly constants: number[]
 }
 
-let nextId = 0
+// 0 stands for no entry.
+let nextId = 1
 /** The kernels asked for last, by structure. */
 const recent = new Map<string, Generated>()
 const mostRecent = 1024
@@ -41,15 +42,33 @@ export const targetKey = ({ mode, shared, maximumPages }: Target): string =>
   `${mode.name}${shared ? 's' : ''}${maximumPages}`
 
 /** The kernel with this structure, generated on first use in the process: sizes belong to blocks, never to code. */
-export function generated(target: Target, structure: string, build: (kernel: KernelBuilder) => void): Generated {
+export const generated = (target: Target, structure: string, build: (kernel: KernelBuilder) => void): Generated =>
+  generatedAs(kernelParameters, target, structure, build)
+
+/** The same for a function that kernels call by way of the table. */
+export const generatedPart = <const P extends readonly ValueType[]>(
+  parameters: P,
+  target: Target,
+  structure: string,
+  build: (kernel: KernelBuilder<P>) => void,
+): Generated => generatedAs(parameters, target, structure, build, true)
+
+function generatedAs<const P extends readonly ValueType[]>(
+  parameters: P,
+  target: Target,
+  structure: string,
+  build: (kernel: KernelBuilder<P>) => void,
+  inTable = false,
+): Generated {
   const key = `${targetKey(target)} ${structure}`
   const known = recent.get(key) ?? existing.get(key)?.deref()
   if (known) return remembered(key, known)
   const module = new ModuleBuilder({ shared: target.shared, maximum: target.maximumPages })
-  const fn = module.function('run', kernelParameters, { export: true })
+  const fn = module.function('run', parameters, { export: true })
   const constants: number[] = []
   build({ module, fn, constants })
-  const entry: Generated = { id: newEntryId(), module: new WebAssembly.Module(module.build()), name: 'run', constants }
+  const compiled = new WebAssembly.Module(module.build())
+  const entry: Generated = { id: newEntryId(), module: compiled, name: 'run', inTable, constants }
   existing.set(key, new WeakRef(entry))
   return remembered(key, entry)
 }

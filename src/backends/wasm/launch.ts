@@ -17,8 +17,10 @@ export interface Entry {
   readonly module: WebAssembly.Module
   /** Its export. */
   readonly name: string
-  /** Kernels its module calls, imported as `kernels.<id>`. */
+  /** Kernels its module calls: imported as `kernels.<id>`, or found in the table. */
   readonly imports?: readonly Entry[]
+  /** Whether it is called by way of the table, where its position is `id`. */
+  readonly inTable?: boolean
 }
 
 /** A word that receives an address: that of operand `operand` plus `bytes`. */
@@ -39,6 +41,12 @@ export interface ScalarWord {
 /** Stands for the kernel's scratch memory in `PointerWord.operand`. */
 export const scratch = -1
 
+/** Words that say what a kernel calls on its results: a position in the table, or 0, and the distance to its block. */
+export interface CallWords {
+  readonly call: number
+  readonly callBlock: number
+}
+
 /** One call of a kernel function by all threads. */
 export interface Launch {
   readonly entry: Entry
@@ -48,6 +56,8 @@ export interface Launch {
   readonly scalars: readonly ScalarWord[]
   /** Rough time of the whole work on one thread: decides whether waking others pays. */
   readonly nanoseconds: number
+  /** Of kernels that can call an epilogue. */
+  readonly callWords?: CallWords
 }
 
 /** Word of a checking launch's block: the position of the first invalid operand, or −1. */

@@ -109,12 +109,14 @@ export class Lowering implements MathContext {
       readonly scalarWord: number
       readonly constants: number[]
       readonly helpers: Map<string, FunctionBuilder>
+      /** All scalars of the block, where there are more than those of `exprs`. */
+      readonly scalars?: ReturnType<typeof scalarsOf>
     },
   ) {
     this.#constants = block.constants
     this.#helpers = block.helpers
     this.#order = nodes(exprs)
-    this.#scalars = scalarsOf(exprs)
+    this.#scalars = block.scalars ?? scalarsOf(exprs)
     checkDTypes(this.#order.map((e) => e.dtype))
     for (const e of this.#order) {
       if (e.op === 'input' || e.op === 'index' || e.args.some((a) => this.#varies.has(a))) this.#varies.add(e)

@@ -51,11 +51,11 @@ const { devNull } = require('node:os')
 const { workerData, receiveMessageOnPort } = require('node:worker_threads')
 const { memory, control, thread, threads, port, words, wordCount, spins } = workerData
 const c = new Int32Array(memory.buffer, control, wordCount)
-const functions = [], instances = new Map()
+const functions = [], instances = new Map(), table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
 const waited = () => {
   if (Atomics.load(c, words.failed)) throw new Error('another thread is lost')
 }
-const env = { memory, waited }
+const env = { memory, table, waited }
 const find = id => {
   while (!functions[id]) {
     const { message } = receiveMessageOnPort(port)
@@ -64,7 +64,11 @@ const find = id => {
       const kernels = Object.fromEntries(message.imports.map(id => [id, functions[id]]))
       instances.set(message.serial, (instance = new WebAssembly.Instance(message.module, { env, kernels })))
     }
-    functions[message.id] = instance.exports[message.name]
+    const run = (functions[message.id] = instance.exports[message.name])
+    if (message.inTable) {
+      table.grow(Math.max(0, message.id + 1 - table.length))
+      table.set(message.id, run)
+    }
   }
   return functions[id]
 }
@@ -289,7 +293,7 @@ class NodeThreadPool implements ThreadPool {
   }
 
   #send(entry: Entry): void {
-    const { id, name, module, imports = [] } = entry
+    const { id, name, module, inTable, imports = [] } = entry
     // Workers read in order: what a module imports is there before it.
     for (const kernel of imports) if (!this.#sent.has(kernel.id)) this.#send(kernel)
     let serial = this.#serials.get(module)
@@ -297,7 +301,7 @@ class NodeThreadPool implements ThreadPool {
       serial = this.#serials.size
       this.#serials.set(module, serial)
     }
-    const message = { id, name, module, serial, imports: imports.map((kernel) => kernel.id) }
+    const message = { id, name, module, serial, inTable, imports: imports.map((kernel) => kernel.id) }
     for (const helper of this.#helpers) helper.send(message)
     this.#sent.add(entry.id)
   }

@@ -143,8 +143,8 @@ function emitRows(
   })
 }
 
-/** sum, max, min: the result in lane 0. */
-function foldRow(row: Row, op: ReduceOp, { mode }: Target, own: Local<'i32'>): () => Local<'v128'> {
+/** sum, max, min: the result in lane 0. `own` is the address of the thread's scratch. */
+export function foldRow(row: Row, op: ReduceOp, { mode }: Target, own: Local<'i32'>): () => Local<'v128'> {
   const { fn, count } = row
   const newAccumulators = () => Array.from({ length: accumulators }, () => fn.local('v128'))
   const sums = newAccumulators()

@@ -5,7 +5,7 @@
  * fit such a space are first copied, so they give the same bits; threads share outputs, columns and blocks.
  */
 import { constant, type Expr, input } from '../../kernels/expr.js'
-import type { ReduceKernel } from '../../kernels/kernel.js'
+import { longestRow, type ReduceKernel } from '../../kernels/kernel.js'
 import { contiguousStrides, sizeOf } from '../../shapes/strides.js'
 import type { DType } from '../../tensor/dtype.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
@@ -20,7 +20,7 @@ import type { Pass, Placed } from './reduce-pass.js'
 import { rowScratch, rowsLaunch } from './reduce-rows.js'
 
 /** Most elements of a row combined before their result joins the others'. */
-const rowBlock = 8192
+const rowBlock = longestRow
 /** Most rows combined into a column before their result joins the others'. */
 const columnBlock = 512
 

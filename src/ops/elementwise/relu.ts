@@ -12,5 +12,6 @@ export const relu = defineOp<Unary<NumberDType>>({
   name: 'relu',
   dtypes: 'number',
   forward: (x) => x.max(0),
-  vjp: [(dy, [x]) => x.le(0).select(0, dy)],
+  // By the output, which is ≤ 0 where x is: x need not be kept.
+  vjp: [(dy, _, y) => y.le(0).select(0, dy)],
 })

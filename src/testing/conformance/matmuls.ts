@@ -17,7 +17,7 @@ interface Product {
 }
 
 /** Small whole numbers give the same sum in any order, so equality is asked for; reals may lose what rounding loses. */
-function matmulCase(name: string, random: Random, product: Product): ConformanceCase {
+export function matmulCase(name: string, random: Random, product: Product): ConformanceCase {
   const { batch = [], m, k, n, style = 'whole', dtype = 'f32' } = product
   const a = readable(random, dtype, [...batch, m, k], product.a ?? {}, style)
   const b = readable(random, dtype, [...batch, k, n], product.b ?? {}, style)
@@ -32,7 +32,7 @@ function matmulCase(name: string, random: Random, product: Product): Conformance
 }
 
 /** The last two of `rank` axes exchanged in memory. */
-const transposed = (rank: number): Layout => {
+export const transposed = (rank: number): Layout => {
   const axes = Array.from({ length: rank }, (_, axis) => axis)
   return { order: [...axes.slice(0, -2), rank - 1, rank - 2] }
 }

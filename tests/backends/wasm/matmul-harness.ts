@@ -26,7 +26,8 @@ function kernelOf(mode: Mode, tile: Tile) {
   const module = new ModuleBuilder()
   addMatmulKernels(module, mode, tile)
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 })
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { env: { memory } })
+  const table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { env: { memory, table } })
   const made = { memory, run: exports[matmulEntry] as KernelFunction }
   kernels.set(key, made)
   return made

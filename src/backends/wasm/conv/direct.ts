@@ -8,6 +8,7 @@ import {
   type ModuleBuilder,
   select,
 } from '../assembler.js'
+import { epilogueParameters } from '../epilogue.js'
 import { kernelParameters } from '../launch.js'
 import { addCopyTile, type CopyTile } from '../matmul/copy-tile.js'
 import { emitShare } from '../rows.js'
@@ -108,6 +109,7 @@ export const directEntry = 'convDirect'
 
 /** Threads share images, groups and blocks of filters; each makes the planes it needs itself. */
 export function addDirect(module: ModuleBuilder, tile: ConvTile, copyPlanes: CopyPlanes): void {
+  const epilogue = module.indirect(epilogueParameters)
   const tiles = addTiles(module, tile)
   const f = module.function(directEntry, kernelParameters, { export: true })
   const [params, thread, threads] = f.params
@@ -130,6 +132,10 @@ export function addDirect(module: ModuleBuilder, tile: ConvTile, copyPlanes: Cop
     f.local('i32'),
   ]
   const [source, output] = [word('source'), word('output')]
+  const [call, outputPlane] = [word('call'), word('outputPlane')]
+  const callBlock = f.let(params.add(word('callBlock')))
+  const table = f.let(params.add(word('blocksAt').shl(2)))
+  const firstFilter = (block: Int) => i32.load(table.add(block.shl(2)))
   f.while(lo.lt(hi), () => {
     f.set(image, lo.divU(blocks))
     f.set(first, lo.remU(blocks))
@@ -147,6 +153,11 @@ export function addDirect(module: ModuleBuilder, tile: ConvTile, copyPlanes: Cop
       f.call(tiles, [params, one, x, output.add(image.mul(outputStep)), image.remU(groups), first, last, work])
       f.inc(one, classWords.count * 4)
       f.inc(left, -1)
+    })
+    f.if(call, () => {
+      const at = f.let(output.add(image.mul(outputStep)).add(firstFilter(first).mul(outputPlane)))
+      const elements = firstFilter(last).sub(firstFilter(first)).mul(outputPlane).shrU(2)
+      f.callIndirect(epilogue, call, [callBlock, at, elements, 1, 0])
     })
   })
 }

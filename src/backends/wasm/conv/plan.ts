@@ -146,7 +146,8 @@ function prepareDirect(kernel: Conv2dKernel, mode: Mode, entry: (name: string) =
     nanoseconds,
   })
   const nothing = batch === 0 || filters === 0
-  const launches = [launch(packEntry, packed / 4), launch(directEntry, nanosecondsOf(kernel, mode))]
+  const direct = { ...launch(directEntry, nanosecondsOf(kernel, mode)), callWords: words }
+  const launches = [launch(packEntry, packed / 4), direct]
   return { launches: nothing ? [] : launches, scratchBytes: (threads) => packedBytes + threads * workBytes }
 }
 

@@ -58,7 +58,10 @@ export const words = {
   copied: 38,
   /** 1: a tile may run over the end of its row of the output, because the next row is computed after it. */
   spills: 39,
-  first: 40,
+  /** What is called on finished elements: a position in the table, or 0, and the distance to its block. */
+  call: 40,
+  callBlock: 41,
+  first: 42,
 } as const
 
 /** A stretch of a plane: where it goes in the plane, where it comes from in the dense one, rows and columns. */

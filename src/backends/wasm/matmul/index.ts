@@ -17,16 +17,20 @@
  *   (or a's, when the product is computed transposed) are read, and nothing depends on them: keep as much slack at the
  *   end of memory.
  * - The output must not overlap a or b.
+ * - With an epilogue (`epilogue.ts`) it is called on every element of the output once, after its sum is complete.
  */
 import { type FunctionRef, i32, type I32, type ModuleBuilder, select } from '../assembler.js'
 import type { KernelFamily } from '../kernel-module.js'
-import { kernelParameters } from '../launch.js'
+import { type CallWords, kernelParameters } from '../launch.js'
 import type { Mode } from '../modes.js'
 import { addProduct } from './product.js'
 import { columnsOf, type Tile, tiles } from './tile.js'
 import { axisWords, words } from './words.js'
 
 export { type MatmulChoices, type MatmulPlan, planMatmul } from './plan.js'
+
+/** Words of the kernel's block for an epilogue. */
+export const matmulCalls: CallWords = words
 
 /** Name of the kernel's export. */
 export const matmulEntry = 'matmul'

@@ -96,6 +96,7 @@ export function planMatmul(
     packA: Number(chosen.packA),
     packB: Number(chosen.packB),
     rowByRow: Number(chosen.rowByRow),
+    strip: Math.max(1, Math.floor(stripBytes / 4 / columnsOf(tile) / Math.min(m, mBlock))) * columnsOf(tile) * 4,
     kBlock: chosen.kBlock,
     mBlock,
     nBlock: chosen.nBlock,
@@ -129,6 +130,8 @@ export function planMatmul(
   }
 }
 
+/** Of the output, before an epilogue is called on it: what stays in a near cache. */
+const stripBytes = 32 * 1024
 const roundUp = (x: number, step: number): number => Math.ceil(x / step) * step
 
 function stepsOf({ batch, m, n, k, a, b, output }: MatmulKernel): Product {

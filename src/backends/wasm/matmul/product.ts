@@ -1,4 +1,5 @@
 import { f32x4, type FunctionRef, type I32, i32, type ModuleBuilder, select } from '../assembler.js'
+import { epilogueParameters } from '../epilogue.js'
 import { addClear, addCopyTile } from './copy-tile.js'
 import { addMicroKernels } from './micro-kernels.js'
 import { addPacker, type Packer } from './pack.js'
@@ -40,19 +41,28 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
   const copyTile = addCopyTile(module)
   const clear = addClear(module)
   const transposedRow = addTransposedRow(module, tile.fma)
+  const epilogue = module.indirect(epilogueParameters)
   const f = module.function('matmulProduct', productSignature)
   const [params, work, a, b, output, m, n] = f.params
   const word = (name: keyof typeof words) => f.let(i32.load(params, words[name] * 4))
 
   const [k, outputRow, outputColumn] = [word('k'), word('outputRow'), word('outputColumn')]
+  const call = word('call')
+  const callBlock = f.let(params.add(word('callBlock')))
+  /** What is called on elements that are done. */
+  const finish = (at: Int, rows: Int, columns: I32) =>
+    f.if(call, () => f.callIndirect(epilogue, call, [callBlock, at, columns, rows, outputRow]))
   f.if(k.eqz(), () => {
     f.call(clear, [output, outputRow, outputColumn, m, n])
+    finish(output, m, n)
     f.return()
   })
   const [aRow, aColumn, bRow, bColumn] = [word('aRow'), word('aColumn'), word('bRow'), word('bColumn')]
   f.if(word('rowByRow'), () => {
+    const one = f.let(i32.const(1))
     f.while(m, () => {
       f.call(transposedRow, [k, a, aColumn, b, bColumn, output, n])
+      finish(output, one, n)
       f.inc(a, aRow)
       f.inc(output, outputRow)
       f.inc(m, -1)
@@ -61,7 +71,7 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
   })
 
   const [packsA, packsB] = [word('packA'), word('packB')]
-  const [kBlock, mBlock, nBlock] = [word('kBlock'), word('mBlock'), word('nBlock')]
+  const [kBlock, mBlock, nBlock, strip] = [word('kBlock'), word('mBlock'), word('nBlock'), word('strip')]
   const packedA = f.let(work.add(workspace.packed))
   const packedB = f.let(packedA.add(packsA.mul(mBlock).mul(kBlock).shl(2)))
   const aRowStep = f.let(select(packsA, i32.const(4), aRow))
@@ -88,10 +98,11 @@ export function addProduct(module: ModuleBuilder, tile: Tile): Product {
         })
         const c = f.let(output.add(i0.mul(outputRow)).add(n0.mul(outputColumn)))
         const operands = { aTile, aTileStep, aRowStep, aStep, panel, panelStep, bStep, packsB }
+        const last = f.let(k0.add(depth).eq(k))
         emitTiles(
           f,
           { micro, tile, copyTile },
-          { work, k0, depth, rows, columns, c, outputRow, outputColumn, ...operands },
+          { work, k0, depth, rows, columns, c, outputRow, outputColumn, last, strip, finish, ...operands },
         )
       })
     })

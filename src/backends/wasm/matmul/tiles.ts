@@ -33,6 +33,10 @@ interface BlockLocals {
   readonly c: Int
   readonly outputRow: Int
   readonly outputColumn: Int
+  /** Whether sums are complete with this block of k; then `finish` gets them, in strips of about so many bytes a row. */
+  readonly last: Int
+  readonly strip: Int
+  readonly finish: (at: Int, rows: Int, columns: I32) => void
 }
 
 /**
@@ -51,6 +55,7 @@ export function emitTiles(
   const zeros = work.add(workspace.zeros)
   const panel = f.let(block.panel)
   const left = f.let(block.columns)
+  const begun = f.let(c)
 
   // A single row: many columns at once.
   const rowWidth = tile.rowVectors * 4
@@ -109,7 +114,13 @@ export function emitTiles(
     f.inc(c, outputColumn.mul(width))
     f.inc(panel, block.panelStep)
     f.inc(left, -width)
+    f.if(block.last.and(left.gt(0).eqz().or(c.sub(begun).ge(block.strip))), () => {
+      // The last panel may be narrower.
+      block.finish(begun, rows, c.sub(begun).shrU(2).add(smaller(left, 0)))
+      f.set(begun, c)
+    })
   })
+  f.if(block.last.and(c.ne(begun)), () => block.finish(begun, rows, c.sub(begun).shrU(2)))
 }
 
 type Ten = readonly [I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like]

@@ -28,9 +28,14 @@ export const words = {
   allUnits: 21,
   /** 1: row by row, with B transposed in registers; nothing is packed then. */
   rowByRow: 22,
+  /** What is called on finished elements: a position in the table, or 0, and the distance to its block. */
+  call: 23,
+  callBlock: 24,
+  /** Bytes of a row of the output after which it is called. */
+  strip: 25,
   /** Batch axes, innermost last; four words for each. */
-  axes: 23,
-  firstAxis: 24,
+  axes: 26,
+  firstAxis: 27,
 } as const
 
 /** Words of one batch axis. */

@@ -42,6 +42,6 @@ export function preparePool2d(kernel: Pool2dKernel, entry: (name: string) => Ent
     bytes: operand.offset * 4,
   }))
   const nanoseconds = pool2dTerms(kernel) * (pairs ? 0.15 : 1)
-  const launch = { entry: entry(name), block, pointers, scalars: [], nanoseconds }
+  const launch = { entry: entry(name), block, pointers, scalars: [], nanoseconds, callWords: words }
   return { launches: planes === 0 ? [] : [launch], scratchBytes: () => 0 }
 }

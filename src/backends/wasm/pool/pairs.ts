@@ -1,4 +1,5 @@
 import { f32x4, i32, i32x4, type Local, type ModuleBuilder, type V128, v128 } from '../assembler.js'
+import { epilogueParameters } from '../epilogue.js'
 import { kernelParameters } from '../launch.js'
 import { emitShare } from '../rows.js'
 import { words } from './words.js'
@@ -37,6 +38,7 @@ function addPairs(
   },
   body: (f: ReturnType<typeof kernelIn>, loop: PairLoop) => void,
 ): void {
+  const epilogue = module.indirect(epilogueParameters)
   const f = kernelIn(module, name)
   const [params, thread, threads] = f.params
   const word = (of: keyof typeof words) => f.let(i32.load(params, words[of] * 4))
@@ -47,6 +49,8 @@ function addPairs(
   const large = f.let(word(operands.large).add(lo.mul(planeBytes)))
   const small = f.let(word(operands.small).add(lo.mul(outHeight).mul(outWidth).shl(2)))
   const shift = operands.beside && f.let(word(operands.beside).sub(word(operands.large)))
+  const call = word('call')
+  const callBlock = f.let(params.add(word('callBlock')))
   const place = f.local('i32')
   const loop: PairLoop = { small: f.local('i32'), large: place, beside: shift ? f.local('i32') : place, row }
   // Odd sizes leave a row or a column that no window sees.
@@ -76,6 +80,11 @@ function addPairs(
       f.inc(loop.large, row.shl(1).sub(outWidth.shl(3)))
       f.inc(oy, -1)
     }, oy)
+    f.if(call, () => {
+      const size = operands.large === 'output' ? planeBytes : f.let(outHeight.mul(outWidth).shl(2))
+      const at = operands.large === 'output' ? large : small.sub(size)
+      f.callIndirect(epilogue, call, [callBlock, at, size.shrU(2), 1, 0])
+    })
     f.inc(large, planeBytes)
     f.inc(lo, 1)
   })

@@ -1,4 +1,14 @@
-import { f32, type FunctionBuilder, i32, type Local, type ModuleBuilder, select, type Value } from '../assembler.js'
+import {
+  f32,
+  type FunctionBuilder,
+  i32,
+  type IndirectRef,
+  type Local,
+  type ModuleBuilder,
+  select,
+  type Value,
+} from '../assembler.js'
+import { epilogueParameters } from '../epilogue.js'
 import { kernelParameters } from '../launch.js'
 import { emitShare } from '../rows.js'
 import { words } from './words.js'
@@ -7,6 +17,7 @@ import { words } from './words.js'
 
 type Fn = FunctionBuilder<typeof kernelParameters, 'none'>
 type Int = Local<'i32'>
+type Epilogue = IndirectRef<typeof epilogueParameters>
 
 /** The part of a window inside the image, as addresses in a plane. */
 interface Window {
@@ -24,6 +35,7 @@ interface Window {
  */
 function eachWindow(
   f: Fn,
+  epilogue: Epilogue,
   large: keyof typeof words,
   small: keyof typeof words,
   clears: boolean,
@@ -74,6 +86,11 @@ function eachWindow(
         f.inc(element, 4)
       })
     })
+    f.if(word('call'), () => {
+      const size = large === 'output' ? planeBytes : f.let(outHeight.mul(outWidth).shl(2))
+      const at = large === 'output' ? plane : element.sub(size)
+      f.callIndirect(epilogue, word('call'), [params.add(word('callBlock')), at, size.shrU(2), 1, 0])
+    })
     f.inc(plane, planeBytes)
     f.inc(lo, 1)
   })
@@ -122,10 +139,11 @@ function divisor(f: Fn, { rows, rowBytes }: Window, word: (name: keyof typeof wo
 }
 
 export function addWindowKernels(module: ModuleBuilder): void {
+  const epilogue = module.indirect(epilogueParameters)
   const kernel = (name: string): Fn => module.function(name, kernelParameters, { export: true })
   const max = kernel('poolMax')
   const largest = max.local('f32')
-  eachWindow(max, 'first', 'output', false, (window, element) => {
+  eachWindow(max, epilogue, 'first', 'output', false, (window, element) => {
     emitLargest(max, window, largest)
     max.store(element, largest)
   })
@@ -133,7 +151,7 @@ export function addWindowKernels(module: ModuleBuilder): void {
   const maxBackward = kernel('poolMaxBackward')
   const [most, best] = [maxBackward.local('f32'), maxBackward.local('i32')]
   // The places are found in x, and counted from there in its gradient.
-  eachWindow(maxBackward, 'output', 'first', true, ({ start, ...rest }, element, word) => {
+  eachWindow(maxBackward, epilogue, 'output', 'first', true, ({ start, ...rest }, element, word) => {
     const shift = word('second').sub(word('output'))
     maxBackward.inc(start, shift)
     emitLargest(maxBackward, { start, ...rest }, most, best)
@@ -143,7 +161,7 @@ export function addWindowKernels(module: ModuleBuilder): void {
 
   const average = kernel('poolAverage')
   const sum = average.local('f32')
-  eachWindow(average, 'first', 'output', false, (window, element, word) => {
+  eachWindow(average, epilogue, 'first', 'output', false, (window, element, word) => {
     average.set(sum, 0)
     eachElement(average, window, (at) => average.set(sum, f32.add(sum, f32.load(at))))
     average.store(element, f32.div(sum, divisor(average, window, word)))
@@ -151,7 +169,7 @@ export function addWindowKernels(module: ModuleBuilder): void {
 
   const averageBackward = kernel('poolAverageBackward')
   const share = averageBackward.local('f32')
-  eachWindow(averageBackward, 'output', 'first', true, (window, element, word) => {
+  eachWindow(averageBackward, epilogue, 'output', 'first', true, (window, element, word) => {
     averageBackward.set(share, f32.div(f32.load(element), divisor(averageBackward, window, word)))
     eachElement(averageBackward, window, (at) => averageBackward.store(at, f32.add(f32.load(at), share)))
   })

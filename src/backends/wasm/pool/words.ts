@@ -17,5 +17,8 @@ export const words = {
   paddingHeight: 12,
   paddingWidth: 13,
   countPadding: 14,
-  count: 15,
+  /** What is called on finished elements: a position in the table, or 0, and the distance to its block. */
+  call: 15,
+  callBlock: 16,
+  count: 17,
 } as const
