@@ -6,7 +6,7 @@ const device = wasmDevice({ threads: 1 })
 setDefaultDevice(device)
 afterAll(() => device.close())
 
-const [rows, width, layers] = [120, 240, 4]
+const [rows, width, layers] = [12, 240, 4]
 
 /** The best of some runs, in GFLOP/s. */
 function speedOf(run: () => void, operations: number, runs: number): number {
@@ -31,16 +31,15 @@ function program(batch: number, last: (x: Tensor<[number, number]>) => Tensor<[n
   return { run: () => run(x).dispose(), operations: 2 * batch * width * width * layers }
 }
 
-it('a program compiled after warm-up is as fast at once as the first one has become', { retry: 3 }, () => {
+it('programs compiled after warm-up are as fast as the first one has become, within some 10 ms', { retry: 3 }, () => {
   const first = program(rows, (x) => x.relu())
   // Until the engine has optimised the kernels.
   const end = performance.now() + 600
   while (performance.now() < end) first.run()
-  const warm = speedOf(first.run, first.operations, 100)
+  const warm = speedOf(first.run, first.operations, 300)
   // Unoptimised code reaches 5 on a fast core: slow is not to be compared with slow.
   expect(warm).toBeGreaterThan(8)
   for (const { run, operations } of [program(rows, (x) => x.neg()), program(2 * rows, (x) => x.relu())]) {
-    // So few runs that code compiled anew would still be unoptimised.
-    expect(speedOf(run, operations, 20)).toBeGreaterThan(0.8 * warm)
+    expect(speedOf(run, operations, 40)).toBeGreaterThan(0.8 * warm)
   }
 })
