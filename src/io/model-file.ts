@@ -31,6 +31,7 @@ export function saveModelSync(model: object, metadata: Readonly<Record<string, s
 function wholeTensorsOf(model: object): ModelTensor[] {
   const entries = untied(tensorsOf(model))
   for (const { path, tensor } of entries) tensor.storage.requireWhole(`save: "${path}"`)
+  for (const { tensor } of entries) tensor.storage.requireOwn()
   return entries
 }
 
@@ -85,6 +86,7 @@ export function loadModel(
     const message = `load: ${where} does not fit the model; nothing was written:\n  ${problems.join('\n  ')}`
     throw new ShapeError(message, { op: 'load', ...(path !== undefined && { path }) })
   }
+  for (const [{ tensor }] of writes) tensor.storage.requireOwn()
   for (const [{ tensor }, data] of writes) tensor.storage.write(tensor.offset, data)
   return metadata
 }

@@ -12,7 +12,7 @@ const parity = 0x1bd11bda
 const rotate = (x: Expr, count: number) => x.shl(count).or(x.shr(32 - count))
 
 /** Two random u32 words per element; `slot` and `slot + 1` are the scalars that hold the key. */
-function randomBits(slot = 0): readonly [Expr, Expr] {
+export function randomBits(slot = 0): readonly [Expr, Expr] {
   const key0 = scalar(slot, 'u32')
   const key1 = scalar(slot + 1, 'u32')
   const keys = [key0, key1, key0.xor(key1).xor(constant(parity, 'u32'))] as const

@@ -96,6 +96,11 @@ export function prepareForeach(
 
 /** Runs a pass. Counts as a write in place. */
 export function runPass({ device, kernel, storages, written }: Pass, scalars: Scalars): void {
+  for (const storage of written) {
+    storage.requireOwn()
+    // While a function is captured nothing is written; its program settles them before each run.
+    if (!device.recorder) storage.settleReaders()
+  }
   device.run(kernel, storages, scalars)
   for (const storage of written) storage.version++
 }

@@ -1,5 +1,6 @@
 import type { Show } from '../shapes/dim.js'
 import type { Buffer, Parameter, Tensor } from '../tensor/tensor.js'
+import type { Original } from './averaged.js'
 import type { CHILDREN, Module } from './module.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: of any shape and dtype
@@ -17,12 +18,15 @@ interface Found {
   under: string
 }
 
-/** What is found in M, whose path begins with P and whose ancestors' patterns are D. */
-type Entries<M, P extends string = '', D = never> = M extends {
-  readonly [CHILDREN]: infer L extends readonly unknown[]
-}
-  ? Items<L, P, D>
-  : Fields<M, P, D, Exclude<keyof M & string, 'forward'>>
+/**
+ * What is found in M, whose path begins with P and whose ancestors' patterns are D. Of `any`, which the compiler puts for
+ * type parameters when it compares generic functions, the paths would have no end.
+ */
+type Entries<M, P extends string = '', D = never> = 0 extends 1 & M
+  ? never
+  : M extends { readonly [CHILDREN]: infer L extends readonly unknown[] }
+    ? Items<L, P, D>
+    : Fields<M, P, D, Exclude<keyof M & string, 'forward'>>
 type Fields<M, P extends string, D, Ks extends keyof M & string> = { [K in Ks]: Entry<M[K], K, P, D> }[Ks]
 type Items<L extends readonly unknown[], P extends string, D> = number extends L['length']
   ? Entry<L[number], `${number}`, P, D>
@@ -73,8 +77,8 @@ export type PathPattern<M> =
 export type SameTree<A, B> = A extends B
   ? B extends A
     ? 0
-    : SameState<State<A>, State<B>>
-  : SameState<State<A>, State<B>>
+    : SameState<State<Original<A>>, State<Original<B>>>
+  : SameState<State<Original<A>>, State<Original<B>>>
 /** The messages are not aliases of their own: the compiler would print the alias instead of the sentence. */
 type SameState<A, B> = [keyof A] extends [keyof B]
   ? [keyof B] extends [keyof A]

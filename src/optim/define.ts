@@ -1,5 +1,6 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
+import { isAverage, type Trainable } from '../model/averaged.js'
 import { type ModelTensor, trainableOf } from '../model/walk.js'
 import { arithmeticOf, type DType } from '../shapes/dtype.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
@@ -71,18 +72,20 @@ export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
  */
 export function defineOptimizer<O extends OptimizerOptions, State extends string, Scalars extends string>(
   definition: OptimizerDefinition<O, State, Scalars>,
-): (model: object, options?: Partial<O>) => Optimizer<O> {
-  return (model, options) => {
+): <M extends object>(model: Trainable<M>, options?: Partial<O>) => Optimizer<O> {
+  return (model: unknown, options) => {
     requireOptions(definition.name, model, options, definition.defaults)
     return new DefinedOptimizer(definition, model, { ...definition.defaults, ...options })
   }
 }
 
 /** What callers without types may get wrong. */
-function requireOptions(name: string, model: unknown, options: unknown, defaults: object): void {
+function requireOptions(name: string, model: unknown, options: unknown, defaults: object): asserts model is object {
   const known = Object.keys(defaults)
   if (typeof model !== 'object' || model === null)
     throw new OptionError(`${name}: the first argument is the model to train, got ${String(model)}.`, { op: name })
+  if (isAverage(model))
+    throw new OptionError(`${name}: this is an average; train the model that it follows.`, { op: name })
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     const message = `${name}: options are an object with ${known.join(', ')}, got ${String(options)}; write { lr: ${String(options)} }.`
     throw new OptionError(message, { op: name })

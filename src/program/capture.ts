@@ -30,6 +30,7 @@ export interface Output {
 class Recording implements Recorder {
   readonly nodes: Node[] = []
   readonly effects: Effect[] = []
+  readonly checks: (() => void)[] = []
   readonly constants: Storage[] = []
   readonly frozen = new Map<TensorRecord, boolean>()
 
@@ -44,6 +45,10 @@ class Recording implements Recorder {
 
   onHost(run: () => void, undo?: () => void): void {
     this.effects.push({ run, undo })
+  }
+
+  afterRun(check: () => void): void {
+    this.checks.push(check)
   }
 
   guarded(guard: Guard, body: () => void): void {
@@ -80,6 +85,8 @@ export interface Captured {
   readonly nodes: readonly Node[]
   /** In order. */
   readonly effects: readonly Effect[]
+  /** What the host looks at after each run. */
+  readonly checks: readonly (() => void)[]
   /** Contents that the function made from host numbers; the program owns one reference to each. */
   readonly constants: readonly Storage[]
   /** Parameters that took part, and whether each was frozen. */
@@ -139,6 +146,6 @@ export function capture(device: Device, fn: (standIn: (like: Like) => TensorReco
     for (const storage of recording.constants) storage.release()
     throw error
   }
-  const { nodes, effects, constants, frozen } = recording
-  return { nodes, effects, constants, frozen, inputs, result, outputs }
+  const { nodes, effects, checks, constants, frozen } = recording
+  return { nodes, effects, checks, constants, frozen, inputs, result, outputs }
 }

@@ -125,25 +125,16 @@ function compiled(
   fn: (...args: unknown[]) => unknown,
   specs: readonly Spec[] | undefined,
 ): Compiled<readonly unknown[], unknown> {
-  const programs = new Map<string, Program>()
-  let last: Program | undefined
+  /** The most recently used comes first. */
+  const programs: { readonly key: string; readonly program: Program }[] = []
   const programFor = (device: Device, args: readonly unknown[]): Program => {
     const key = `${identityOf(device)} ${specs ? 'stated' : signatureOf(args)}`
-    let known = programs.get(key)
-    if (known?.stale) {
-      known.release()
-      known = undefined
-    }
-    const program = known ?? new Program(device, (standIn) => fn(...(specs?.map(standIn) ?? standIns(args, standIn))))
-    // The least recently used is the first of the map.
-    programs.delete(key)
-    programs.set(key, program)
-    for (const [oldest, unused] of programs) {
-      if (programs.size <= mostPrograms) break
-      unused.release()
-      programs.delete(oldest)
-    }
-    last = program
+    const at = programs.findIndex((known) => known.key === key && known.program.fits)
+    const [known] = at < 0 ? [] : programs.splice(at, 1)
+    const program =
+      known?.program ?? new Program(device, (standIn) => fn(...(specs?.map(standIn) ?? standIns(args, standIn))))
+    programs.unshift({ key, program })
+    if (programs.length > mostPrograms) programs.pop()?.program.release()
     return program
   }
   const withProgram = <X>(
@@ -166,18 +157,16 @@ function compiled(
   const call = (...args: readonly unknown[]): unknown => withProgram(args, (program, inputs) => program.run(inputs))
   const compiled = Object.assign(call, {
     explain(): string {
-      const program = last ?? (specs && programFor(defaultDevice(), []))
+      const program = programs[0]?.program ?? (specs && programFor(defaultDevice(), []))
       return program?.explain() ?? 'Not compiled yet: call the function once, or state its signature.'
     },
     profile: (...args: readonly unknown[]): string => withProgram(args, (program, inputs) => program.profile(inputs)),
     programs: 0,
     dispose(): void {
-      for (const program of programs.values()) program.release()
-      programs.clear()
-      last = undefined
+      for (const { program } of programs.splice(0)) program.release()
     },
   })
-  return Object.defineProperty(compiled, 'programs', { get: () => programs.size })
+  return Object.defineProperty(compiled, 'programs', { get: () => programs.length })
 }
 
 /** The arguments with stand-ins for the tensors that change from run to run. */

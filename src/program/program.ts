@@ -6,7 +6,7 @@ import { type Buffer, bytesPerElement, type Executable } from '../tensor/backend
 import { type Device, replacedBy } from '../tensor/device.js'
 import { TensorRecord } from '../tensor/record.js'
 import { HostScalars, type Scalars } from '../tensor/recorder.js'
-import { Storage } from '../tensor/storage.js'
+import { type Block, Storage, type Unsettled } from '../tensor/storage.js'
 import { type Captured, capture, type Effect, type Output } from './capture.js'
 import { explain } from './explain.js'
 import { fuse } from './fuse/index.js'
@@ -34,6 +34,7 @@ interface Slot {
 export class Program {
   readonly #device: Device
   readonly #effects: readonly Effect[]
+  readonly #checks: readonly (() => void)[]
   /** By argument; undefined where nothing reads it. */
   readonly #inputs: readonly (Slot | undefined)[]
   readonly #result: Tree
@@ -47,8 +48,12 @@ export class Program {
   readonly #written: readonly Storage[]
   /** Of those, what every run writes from end to end without reading any of it. */
   readonly #replaced: ReadonlySet<Storage>
+  /** What it touches other than by work that settles it. */
+  readonly #direct: readonly Storage[]
   readonly #text: (times?: readonly number[]) => string
   readonly #frozen: ReadonlyMap<TensorRecord, boolean>
+  readonly #blocks: readonly Block[]
+  #exchanges: number
   #released = false
 
   /**
@@ -60,6 +65,7 @@ export class Program {
     const captured = capture(device, fn)
     this.#device = device
     this.#effects = captured.effects
+    this.#checks = captured.checks
     this.#frozen = captured.frozen
     this.#result = captured.result
     this.#outputs = captured.outputs
@@ -75,6 +81,7 @@ export class Program {
     this.#retained = held(program, captured)
     this.#written = [...new Set(program.flatMap(lastingWrites))]
     this.#replaced = replacedWholly(program)
+    this.#direct = directlyUsed(program, captured.outputs)
     this.#table = scalarTable(program)
     this.#scalars = new Float64Array(this.#table.refs.length)
     let arena: Buffer | undefined
@@ -87,6 +94,8 @@ export class Program {
         scalarCount: this.#table.refs.length,
       }
       this.#arena = arena
+      this.#blocks = this.#retained.map((storage) => storage.block)
+      this.#exchanges = device.exchanges
       this.#executable = device.backend.compile?.(bound, buffers) ?? interpreted(device, bound, buffers)
     } catch (error) {
       if (arena) device.backend.free(arena)
@@ -144,10 +153,13 @@ export class Program {
     return mapTensors(this.#result, () => records[next++])
   }
 
-  /** Whether `freeze` or `unfreeze` has changed what the program would have to be. */
-  get stale(): boolean {
-    for (const [parameter, frozen] of this.#frozen) if (parameter.frozen !== frozen) return true
-    return false
+  /** Whether it is what the function would be captured as now: `freeze` and swapped weights make another program of it. */
+  get fits(): boolean {
+    for (const [parameter, frozen] of this.#frozen) if (parameter.frozen !== frozen) return false
+    if (this.#exchanges === this.#device.exchanges) return true
+    if (this.#retained.some((storage, i) => storage.block !== this.#blocks[i])) return false
+    this.#exchanges = this.#device.exchanges
+    return true
   }
 
   /** The lines of `explain()` with the time that each kernel took in one run; results are dropped. */
@@ -180,21 +192,29 @@ export class Program {
     const { generator } = this.#device
     const draws = generator.state()
     let done = 0
+    let ran = false
     try {
+      for (const storage of this.#written) storage.settleReaders()
+      this.#device.needed = settled(this.#direct)
+      for (const storage of this.#written) storage.version++
       for (const { run } of this.#effects) {
         run()
         done++
       }
       this.#fillScalars()
-      for (const storage of this.#written) storage.version++
       const result = kernels(this.#scalars)
+      ran = true
       if (this.#device.halfWritten > 0) for (const storage of this.#replaced) storage.halfWritten = false
+      for (const check of this.#checks) check()
       return result
     } catch (error) {
       if (error instanceof HalfWrittenError) for (const storage of this.#written) storage.halfWritten = true
+      if (ran) throw error
       for (const { undo } of this.#effects.slice(0, done).reverse()) undo?.()
       generator.load(draws)
       throw error
+    } finally {
+      this.#device.needed = undefined
     }
   }
 
@@ -253,6 +273,28 @@ function held(program: readonly Node[], { constants, outputs }: Captured): Stora
   for (const storage of outside) storage.retain()
   for (const storage of constants) storage.release()
   return [...outside]
+}
+
+/** Memory outside the program that kernels use which are not the put-off work on it. */
+function directlyUsed(program: readonly Node[], outputs: readonly Output[]): Storage[] {
+  const found = new Set(outputs.map(({ storage }) => storage))
+  for (const node of program)
+    for (const { storage } of accesses(node))
+      if (!storage.captured && !(storage.unsettled && node.storages.includes(storage.unsettled.table)))
+        found.add(storage)
+  return [...found].filter((storage) => !storage.captured)
+}
+
+/** Settles what was put off on these storages; all of it. */
+function settled(storages: readonly Storage[]): ReadonlySet<Unsettled> | undefined {
+  let found: Set<Unsettled> | undefined
+  for (const { unsettled } of storages) {
+    if (!unsettled || found?.has(unsettled)) continue
+    found ??= new Set()
+    found.add(unsettled)
+    unsettled.settle()
+  }
+  return found
 }
 
 const lastingWrites = (node: Node): Storage[] =>

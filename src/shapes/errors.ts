@@ -70,6 +70,11 @@ export class CaptureError extends DfdtError {
   readonly code = 'CAPTURE'
 }
 
+/** A number that must be finite is NaN or infinite. */
+export class NonFiniteError extends DfdtError {
+  readonly code = 'NON_FINITE'
+}
+
 /** A file or buffer is not what it claims to be; `offset` says where, `path` which file. */
 export class FormatError extends DfdtError {
   readonly code = 'FORMAT'

@@ -5,7 +5,7 @@ import { CaptureError, DeviceError, DTypeError, HalfWrittenError } from '../shap
 import { type Backend, type Buffer, bytesPerElement, type MemoryStats } from './backend.js'
 import { Generator } from './generator.js'
 import { HostScalars, type Recorder, type Scalars } from './recorder.js'
-import { type Block, Storage } from './storage.js'
+import { type Block, Storage, type Unsettled } from './storage.js'
 
 const alignment = 64
 const arenaChunk = 4 << 20
@@ -42,6 +42,8 @@ export class Device {
   recorder: Recorder | undefined
   /** How many storages are half-written: 0, unless a run broke off. */
   halfWritten = 0
+  /** How often storages have changed places. */
+  exchanges = 0
   #noted: HostScalars[] | undefined
   #replayed: Iterator<HostScalars> | undefined
   #arena: { buffer: Buffer; used: number; live: number } | undefined
@@ -96,6 +98,7 @@ export class Device {
   }
 
   #runNow(kernel: Kernel, storages: readonly Storage[], scalars: readonly number[]): void {
+    for (const { unsettled } of storages) if (unsettled && !storages.includes(unsettled.table)) unsettled.settle()
     const replaced = this.halfWritten > 0 ? replacedBy(kernel, storages) : undefined
     if (replaced) for (const storage of storages) if (!replaced.has(storage)) storage.requireWhole()
     try {
@@ -107,6 +110,9 @@ export class Device {
     }
     for (const storage of replaced ?? []) storage.halfWritten = false
   }
+
+  /** During the host's work before a run of a program: what it uses directly and so cannot be put off. */
+  needed: ReadonlySet<Unsettled> | undefined
 
   /** Numbers that the host works out anew before every run: random keys, learning rates. */
   hostScalars(compute: () => readonly number[]): HostScalars {
@@ -153,6 +159,12 @@ export class Device {
   onHost(effect: () => void, undo?: () => void): void {
     if (this.recorder) this.recorder.onHost(effect, undo)
     else effect()
+  }
+
+  /** Runs `check` once what was asked for has run: now, or after each run of a captured program. */
+  afterRun(check: () => void): void {
+    if (this.recorder) this.recorder.afterRun(check)
+    else check()
   }
 
   /** Runs `body` if the condition holds: asked now, or before each run of a captured program. */

@@ -23,6 +23,8 @@ export interface Recorder {
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void
   /** `undo` takes `effect` back when the run it belonged to has failed. */
   onHost(effect: () => void, undo?: () => void): void
+  /** What the host looks at after each run; it may throw. */
+  afterRun(check: () => void): void
   /** What `body` runs, runs only where the guard holds. */
   guarded(guard: Guard, body: () => void): void
   /** What `body` runs, runs once `storage` has been written, not as early as it could. */

@@ -1,5 +1,5 @@
 import type { DType } from '../shapes/dtype.js'
-import { CaptureError, DisposedError, HalfWrittenError } from '../shapes/errors.js'
+import { CaptureError, DisposedError, HalfWrittenError, OptionError } from '../shapes/errors.js'
 import { type Buffer, bytesPerElement } from './backend.js'
 import type { Device } from './device.js'
 
@@ -9,6 +9,14 @@ export interface Block {
   readonly byteOffset: number
   /** Called once, when the last tensor on the storage is gone. */
   release(): void
+}
+
+/** Work on storages that has been put off until somebody needs it done. */
+export interface Unsettled {
+  /** Memory that tells the work's own kernels what to do: what reads it is the work itself. */
+  readonly table: Storage
+  /** Does the work now. */
+  settle(): void
 }
 
 /**
@@ -118,7 +126,38 @@ export class Storage {
     this.#host = undefined
   }
 
+  /** What still has to be written here; whoever uses the contents settles it first. */
+  unsettled: Unsettled | undefined
+  /** Work that still has to read the contents as they are; whoever writes here settles it first. */
+  readers: Set<Unsettled> | undefined
+
+  /** Before the contents change. */
+  settleReaders(): void {
+    if (this.readers) for (const reader of this.readers) reader.settle()
+  }
+
+  /** While set, why the contents may be read only: they are another model's. */
+  borrowed: string | undefined
+
+  /** Throws: `OptionError` while the contents are another model's. */
+  requireOwn(): void {
+    if (this.borrowed) throw new OptionError(this.borrowed)
+  }
+
+  /** Two storages of one size change places: no byte moves. What programs know of them holds no more. */
+  static exchange(a: Storage, b: Storage): void {
+    const [block, version] = [a.block, a.version]
+    a.#block = b.block
+    a.version = b.version
+    b.#block = block
+    b.version = version
+    a.device.exchanges++
+  }
+
   write(byteOffset: number, bytes: Uint8Array): void {
+    this.requireOwn()
+    this.settleReaders()
+    this.unsettled?.settle()
     if (this.#captured) {
       // Numbers of the host that meet a capture are constants of the program.
       this.#block = this.device.constantBlock(this)
@@ -137,6 +176,7 @@ export class Storage {
 
   async read(byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.requireReadable()
+    this.unsettled?.settle()
     if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
     const { buffer, byteOffset: start } = this.block
     return this.device.backend.read(buffer, start + byteOffset, byteLength)
@@ -145,6 +185,7 @@ export class Storage {
   /** Undefined where the device cannot block. */
   readSync(byteOffset: number, byteLength: number): Uint8Array | undefined {
     this.requireReadable()
+    this.unsettled?.settle()
     if (this.#host) return this.#host.slice(byteOffset, byteOffset + byteLength)
     const { buffer, byteOffset: start } = this.block
     return this.device.backend.readSync?.(buffer, start + byteOffset, byteLength)

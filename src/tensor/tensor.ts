@@ -188,7 +188,7 @@ declare const GRADIENTS: unique symbol
 /** The result of backward(): a gradient for each trainable tensor. */
 export interface Gradients {
   readonly [GRADIENTS]: true
-  /** The gradient for t, of t's shape and dtype. */
+  /** The gradient for t, of t's shape and dtype. Buffers, and the weights of averages, have none. */
   get<S extends Shape, D extends DType, T extends Tape = never>(t: Tensor<S, D, T>): Tensor<S, D>
   /** Frees all of them; an optimizer step does this by itself. */
   dispose(): void

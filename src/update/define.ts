@@ -1,33 +1,218 @@
-import { type Expr, input, scalar } from '../kernels/expr.js'
-import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
+import type { Expr } from '../kernels/expr.js'
+import { OptionError } from '../shapes/errors.js'
+import type { Weights } from './rate.js'
 
-/** What happens to the float buffers of the target; other buffers are copied under `copy` and `blend`. */
-export type BufferPolicy = 'copy' | 'blend' | 'skip'
-
-/** How an update treats one tensor: leaves it, copies the source, or blends by the rule's expression. */
-export type Action = 'keep' | 'copy' | 'blend'
-
-/** A model-to-model update as one expression per element. */
-export interface UpdateRule {
-  readonly name: string
-  readonly buffers: BufferPolicy
-  /** What the rule does to parameters now; `keep` and `copy` touch nothing and never compute. */
-  readonly action: Action
-  /** New target from the old one and the source; the scalars are those of `scalars`. */
-  readonly blend: (target: Expr, source: Expr, scalars: readonly Expr[]) => Expr
-  /** Numbers of this update, in f64. */
-  readonly scalars: readonly number[]
+/** Where an update stands, for rules and schedules: pure numbers, so that a resumed run continues them exactly. */
+export interface UpdateTime {
+  /** Updates made before this one. */
+  readonly updates: number
+  /** Units (steps, or samples) of training behind this update, those since the last one included. */
+  readonly now: number
+  /** Units since the update before, or since following began. */
+  readonly interval: number
 }
 
-const lowered = new Map<string, Expr>()
+/** A number that depends on how many updates came before, from 0: `(n) => (1 + n) / (10 + n)`. */
+export type Schedule = (updates: number) => number
 
-/** The rule's expression for one dtype. `variant` names what the expression depends on besides the rule's name. */
-export function blendExpr(rule: UpdateRule, dtype: FloatDType): Expr {
-  const number = arithmeticOf(dtype)
-  const slots = rule.scalars.map((_, slot) => scalar(slot, number))
-  const expr = rule.blend(input(0, dtype).cast(number), input(1, dtype).cast(number), slots).cast(dtype)
-  const known = lowered.get(expr.key)
-  if (known) return known
-  lowered.set(expr.key, expr)
-  return expr
+/** A value of each tensor (or of the whole model) that a rule needs before it can begin, worked out in a pass of its own. */
+export interface Measure {
+  readonly combine: 'sum' | 'max' | 'min'
+  /** `tensor`: each tensor has its own; `model`: one for all tensors that the rule blends. Default `tensor`. */
+  readonly over?: 'tensor' | 'model'
+  /** What is combined, of each element. */
+  readonly of: (values: { readonly target: Expr; readonly source: Expr }) => Expr
+}
+
+/** Where a state of a rule starts. */
+export type Start = 'zeros' | 'target' | 'source'
+
+/** What an update does to one tensor: its rule, an exact copy of the source, or nothing. */
+export type Treatment = 'blend' | 'copy' | 'skip'
+
+/**
+ * What a rule's numbers need. `stateless` rules are the same at each call, and work with `update`; `stateful` ones count
+ * their updates or keep tensors, which is what `follow` is for.
+ */
+export type RuleKind = 'stateless' | 'stateful'
+
+/** The form `t + tau·(s − t)` at rates that are not known in advance. */
+export interface Blend {
+  readonly weights: (at: UpdateTime) => Weights
+  /** The scalars of `next` for some weights. */
+  readonly scalarsOf: (weights: Weights) => readonly number[]
+  /** Like the rule's own `next`, for any weights. */
+  readonly next: UpdateRule['next']
+}
+
+/** How a target learns from a source, as one expression per element. Made by `ema`, `copy`, …, and `defineRule`. */
+export interface UpdateRule<K extends RuleKind = RuleKind> {
+  readonly kind: K
+  readonly name: string
+  /** What a checkpoint says of the rule: two rules of one text compute the same. */
+  readonly text: string
+  /** Equal keys have equal expressions. */
+  readonly key: string
+  readonly state: Readonly<Record<string, Start>>
+  readonly measures: Readonly<Record<string, Measure>>
+  /** How many numbers `scalars` gives. */
+  readonly scalarCount: number
+  /** What it does to the tensors it is for. `copy` and `skip` never compute, so NaN does not leak through them. */
+  readonly treatment: Treatment
+  /** Numbers of this update, in f64. */
+  readonly scalars: (at: UpdateTime) => readonly number[]
+  /** What rules of the form `t + tau·(s − t)` have: other rules cannot be put off, or stretched over an interval. */
+  readonly blend: Blend | undefined
+  readonly next: (
+    values: Readonly<Record<string, Expr>> & { readonly target: Expr; readonly source: Expr },
+    scalars: readonly Expr[],
+    measured: Readonly<Record<string, Expr>>,
+  ) => Next
+}
+
+/** What a rule makes of a tensor: the new target, new states by name, maybe a new source. */
+export interface Next {
+  readonly [state: string]: Expr | undefined
+  readonly target: Expr
+  readonly source?: Expr
+}
+
+type Numbers = Readonly<Record<string, number | Schedule>>
+
+/** A rule of your own. S are the names of its states, N its numbers, X the names of its measures. */
+export interface RuleDefinition<S extends string, N extends Numbers, X extends string> {
+  readonly name: string
+  /** Tensors that the rule keeps beside each tensor of the target, of its shape, and where each starts. */
+  readonly state?: Readonly<Record<S, Start>>
+  /** Numbers, worked out by the host in f64: constants, or schedules of how many updates came before. */
+  readonly scalars?: N & Numbers
+  /** Reductions over each tensor, or the whole model, that `next` may read. */
+  readonly measures?: Readonly<Record<X, Measure>>
+  /** The new target, and new states where they change; `source` writes the source itself. */
+  readonly next: (
+    values: Readonly<Record<'target' | 'source' | NoInfer<S>, Expr>>,
+    scalars: Readonly<Record<keyof NoInfer<N>, Expr>>,
+    measured: Readonly<Record<NoInfer<X>, Expr>>,
+  ) => { readonly target: Expr; readonly source?: Expr } & Readonly<Partial<Record<NoInfer<S>, Expr>>>
+}
+
+/** Stateless when there are no states, and all numbers are constants. */
+type KindOf<S, N> = [S] extends [never] ? (N[keyof N] extends number ? 'stateless' : 'stateful') : 'stateful'
+
+const reserved = ['target', 'source']
+let defined = 0
+
+/**
+ * A model-to-model rule of your own: an expression of the new target over `target`, `source`, states, numbers and
+ * measures. It runs as the built-in rules do: one pass over the whole model on all cores, in compiled steps fused with
+ * the optimizer, with the same checks, conditions, schedules and checkpoints.
+ *
+ * `update` takes rules without state and schedules; `follow` takes all.
+ *
+ * Throws: `OptionError` for a state called target or source, and for numbers that are none.
+ * Torch: `AveragedModel(model, avg_fn=…)`, which makes temporaries and knows neither state nor reductions.
+ * @example
+ * // Moves at most `reach` in each element.
+ * const step = (reach: number) =>
+ *   defineRule({
+ *     name: 'step',
+ *     scalars: { reach },
+ *     next: ({ target, source }, { reach }) => ({ target: source.sub(target).max(reach.neg()).min(reach).add(target) }),
+ *   })
+ * update({ target: teacher, source: student }, step(1e-3))
+ */
+// biome-ignore lint/complexity/noBannedTypes: no numbers
+export function defineRule<S extends string = never, N extends Numbers = {}, X extends string = never>(
+  definition: RuleDefinition<S, N, X>,
+): UpdateRule<KindOf<S, N>>
+export function defineRule(definition: RuleDefinition<string, Numbers, string>): UpdateRule {
+  const { name, state = {}, scalars = {}, measures = {}, next } = definition
+  for (const taken of reserved)
+    if (taken in state) throw new OptionError(`${name}: a state cannot be called ${taken}.`, { op: name })
+  const scheduled = Object.values(scalars).some((value) => typeof value === 'function')
+  const names = Object.keys(scalars)
+  return {
+    kind: scheduled || Object.keys(state).length > 0 ? 'stateful' : 'stateless',
+    name,
+    text: `${name} ${JSON.stringify(scalars, (_, value: unknown) => (typeof value === 'function' ? 'schedule' : value))}`,
+    key: `${name} #${defined++}`,
+    state,
+    measures,
+    treatment: 'blend',
+    scalarCount: names.length,
+    scalars: ({ updates }) => names.map((scalar) => numberOf(name, scalar, scalars[scalar], updates)),
+    blend: undefined,
+    next: (values, list, measured) =>
+      next(values, Object.fromEntries(names.map((scalar, i) => [scalar, list[i] ?? values.target])), measured),
+  }
+}
+
+function numberOf(rule: string, scalar: string, value: number | Schedule | undefined, updates: number): number {
+  const number = typeof value === 'function' ? value(updates) : value
+  if (typeof number === 'number' && Number.isFinite(number)) return number
+  throw new OptionError(`${rule}: ${scalar} must be a finite number, got ${String(number)} at update ${updates}.`, {
+    op: rule,
+  })
+}
+
+/** A rule without numbers. */
+export function constantRule(
+  name: string,
+  treatment: Treatment,
+  next: (values: { readonly target: Expr; readonly source: Expr }) => Expr,
+): UpdateRule<'stateless'> {
+  return {
+    kind: 'stateless',
+    name,
+    text: name,
+    key: name,
+    state: {},
+    measures: {},
+    treatment,
+    scalarCount: 0,
+    scalars: () => [],
+    blend: undefined,
+    next: (values) => ({ target: next(values) }),
+  }
+}
+
+const near: UpdateRule['next'] = ({ target, source }, [tau = target]) => ({
+  target: tau.fma(source.sub(target), target),
+})
+const far: UpdateRule['next'] = ({ target, source }, [, keep = target]) => ({
+  target: keep.fma(source.sub(target), source),
+})
+/** All rates in one kernel: the two forms, and the exact ends, where not even a NaN leaks through. */
+const either: UpdateRule['next'] = (values, scalars, measured) => {
+  const { target, source } = values
+  const [tau = target, keep = target] = scalars
+  const blended = tau.lt(0.5).select(near(values, scalars, measured).target, far(values, scalars, measured).target)
+  return { target: tau.eq(0).select(target, keep.eq(0).select(source, blended)) }
+}
+
+/**
+ * A rule of the form `t + tau·(s − t)`, or `s − decay·(s − t)` from tau ½ on, given its weights at each update: `ema` and
+ * its family. Weights that are not known in advance choose between the forms in the kernel, with the same bits.
+ */
+export function blendRule<K extends RuleKind>(
+  kind: K,
+  name: string,
+  text: string,
+  weights: (at: UpdateTime) => Weights,
+): UpdateRule<K> {
+  const scalarsOf = ({ tau, decay }: Weights): readonly number[] => [tau, -decay]
+  const known = kind === 'stateless' ? weights({ updates: 0, now: 1, interval: 1 }) : undefined
+  return {
+    kind,
+    name,
+    text,
+    key: `blend ${known === undefined ? 'either' : known.tau < 0.5 ? 'near' : 'far'}`,
+    state: {},
+    measures: {},
+    treatment: known?.tau === 0 ? 'skip' : known?.decay === 0 ? 'copy' : 'blend',
+    scalarCount: 2,
+    scalars: (at) => scalarsOf(weights(at)),
+    blend: { weights, scalarsOf, next: either },
+    next: known === undefined ? either : known.tau < 0.5 ? near : far,
+  }
 }

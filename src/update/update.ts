@@ -1,65 +1,72 @@
-import { input } from '../kernels/expr.js'
-import { type Pass, prepareForeach, runPass, type Stretch } from '../model/foreach.js'
-import { type TensorPair, zipModels } from '../model/compare.js'
+import { zipModels } from '../model/compare.js'
+import type { PathPattern, SameTree, SrcArg } from '../model/paths.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
-import type { SameTree, SrcArg } from '../model/paths.js'
-import { type DType, isFloat } from '../shapes/dtype.js'
 import { DTypeError, OptionError } from '../shapes/errors.js'
+import type { Device } from '../tensor/device.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { type Action, blendExpr, type UpdateRule } from './define.js'
+import type { NonFinitePolicy } from './blend.js'
+import { requireFinite } from './finite.js'
+import type { UpdateRule, UpdateTime } from './define.js'
+import { type Prepared, prepare } from './prepare.js'
+import { requireSelection, type Selection, treat } from './treatment.js'
 
 /** Two models of one structure. */
 export interface UpdatePair<A, B> {
   /** The model that changes. */
   readonly target: A
-  /** The model it learns from; it is only read. */
+  /** The model it learns from; only a few rules write it. */
   readonly source: SrcArg<SameTree<A, B>, B>
 }
 
-/** When an update happens. */
-export interface UpdateOptions {
+/** When an update happens, and to what. */
+export interface UpdateOptions<P extends string = string> extends Selection<P> {
   /** A bool of this very step, such as `loss.lt(best)`: the update happens where it holds, read by the program itself. */
   readonly if?: Tensor<[], 'bool'>
   /** Asked by the host before each update: `() => step >= 1000 && step % 10 === 0`. */
   readonly when?: () => boolean
+  /** What becomes of NaN and infinity in the source. Default `propagate`. */
+  readonly nonFinite?: NonFinitePolicy
 }
 
+const once: UpdateTime = { updates: 0, now: 1, interval: 1 }
+
 /**
- * Updates one model from another, in place, in one pass over all their tensors: parameters by the rule, buffers by
- * the rule's policy. Tensors are matched by path, shape and dtype, when compiling and again before anything is
- * written. Tied tensors are updated once. An update whose condition does not hold reads and writes nothing.
+ * Updates one model from another, in place, in one pass over all their tensors: parameters by the rule, buffers copied
+ * unless `{ buffers }` says otherwise. Tensors are matched by path, shape and dtype, when compiling and again before
+ * anything is written. Tied tensors are updated once. An update whose condition does not hold reads and writes nothing.
  *
- * Throws: `ShapeError` listing every difference between the two models, and memory they share.
+ * `only`, `except` and `where` choose tensors by path or predicate. Rules that count or keep state need `follow`.
+ *
+ * Throws: `ShapeError` listing every difference between the two models, and memory they share; `OptionError` when a
+ * pattern matches nothing, or the rule needs `follow`.
  * Torch: `AveragedModel.update_parameters`, which does not check.
  * @example update({ target: teacher, source: student }, ema({ decay: 0.999 }))
+ * @example update({ target: teacher, source: student }, ema({ tau: 0.01 }), { only: ['encoder.*'] })
  * @example update({ target: best, source: model }, copy(), { if: loss.lt(lowest) })
  */
 export function update<A extends object, B extends object>(
   models: UpdatePair<A, B>,
-  rule: UpdateRule,
-  options: UpdateOptions = {},
+  rule: UpdateRule<'stateless'>,
+  options: UpdateOptions<PathPattern<NoInfer<A>>> = {},
 ): void {
   requireArguments(models, rule)
-  const passes = passesFor(models.target, models.source as object, rule)
-  const device = passes[0]?.pass.device
+  const prepared = preparedFor(models.target, models.source as object, rule, options)
+  const { device } = prepared
   if (!device) return
-  const run = () => {
-    for (const { pass, blends } of passes) runPass(pass, blends ? rule.scalars : [])
-  }
-  const { if: flag, when } = options
-  const decided = flag === undefined ? run : () => onFlag(recordOf(flag), run)
-  if (when) device.when(when, decided)
-  else decided()
+  conditionally(device, options, () => prepared.run(rule.scalars(once)))
+  if (options.nonFinite === 'error') device.afterRun(() => requireFinite('update', prepared))
 }
 
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
-
-/** What callers without types may get wrong. */
-function requireArguments(models: { readonly target: unknown; readonly source: unknown }, rule: unknown): void {
-  if (isObject(models) && isObject(models.target) && isObject(models.source) && isObject(rule)) return
-  const form = 'update({ target: teacher, source: student }, ema({ decay: 0.999 }))'
-  throw new OptionError(`update: needs two models and a rule, as in ${form}.`, { op: 'update' })
+/** Runs `body` where the conditions hold. */
+export function conditionally(
+  device: Device,
+  { if: flag, when }: Pick<UpdateOptions, 'if' | 'when'>,
+  body: () => void,
+): void {
+  const decided = flag === undefined ? body : () => onFlag(recordOf(flag), body)
+  if (when) device.when(when, decided)
+  else decided()
 }
 
 function onFlag(flag: TensorRecord, run: () => void): void {
@@ -70,63 +77,47 @@ function onFlag(flag: TensorRecord, run: () => void): void {
   flag.device.whenTrue(flag.storage, flag.offset, run)
 }
 
-/** One pass of an update; only blends read the rule's scalars. */
-interface UpdatePass {
-  readonly pass: Pass
-  readonly blends: boolean
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+/** What callers without types may get wrong. */
+function requireArguments(models: { readonly target: unknown; readonly source: unknown }, rule: UpdateRule): void {
+  if (!isObject(models) || !isObject(models.target) || !isObject(models.source) || !isObject(rule)) {
+    const form = 'update({ target: teacher, source: student }, ema({ decay: 0.999 }))'
+    throw new OptionError(`update: needs two models and a rule, as in ${form}.`, { op: 'update' })
+  }
+  if (rule.kind === 'stateless') return
+  const remedy = `follow(source, ${rule.name}(…)) keeps them`
+  throw new OptionError(`update: this ${rule.name} counts its updates or keeps state; ${remedy}.`, { op: 'update' })
 }
 
-/** Passes of an update with the tensors they were made for. */
-interface Prepared {
+/** An update with the tensors that it was made for. */
+interface Remembered {
   readonly targets: readonly TensorRecord[]
   readonly sources: readonly TensorRecord[]
-  readonly passes: readonly UpdatePass[]
+  readonly prepared: Prepared
 }
 
 /** By target, source and rule: checking and matching two large models takes longer than blending small ones. */
-const prepared = new WeakMap<object, WeakMap<object, Map<string, Prepared>>>()
+const remembered = new WeakMap<object, WeakMap<object, Map<string, Remembered>>>()
 
-function passesFor(target: object, source: object, rule: UpdateRule): readonly UpdatePass[] {
-  const ofTarget = prepared.get(target) ?? new WeakMap<object, Map<string, Prepared>>()
-  prepared.set(target, ofTarget)
-  const ofPair = ofTarget.get(source) ?? new Map<string, Prepared>()
+function preparedFor(target: object, source: object, rule: UpdateRule, selection: UpdateOptions): Prepared {
+  const ofTarget = remembered.get(target) ?? new WeakMap<object, Map<string, Remembered>>()
+  remembered.set(target, ofTarget)
+  const ofPair = ofTarget.get(source) ?? new Map<string, Remembered>()
   ofTarget.set(source, ofPair)
-  const key = `${rule.action} ${rule.buffers} ${rule.action === 'blend' ? blendExpr(rule, 'f32').id : ''}`
-  const known = ofPair.get(key)
-  if (known && hasTensors(target, known.targets) && hasTensors(source, known.sources)) return known.passes
-  const pairs = zipModels('update', target, source)
+  const { only, except, buffers, frozen, where, nonFinite } = selection
+  // What a predicate says, and what is frozen, may change from call to call.
+  const varies = where !== undefined || (frozen !== undefined && frozen !== 'blend')
+  const key = varies
+    ? undefined
+    : `${rule.treatment} ${rule.key} ${String(only)} ${String(except)} ${buffers} ${nonFinite}`
+  const known = key === undefined ? undefined : ofPair.get(key)
+  if (known && hasTensors(target, known.targets) && hasTensors(source, known.sources)) return known.prepared
+  requireSelection('update', selection)
+  const treated = treat('update', target, zipModels('update', target, source), rule, selection)
+  const plain = { precision: 'plain', nonFinite: selection.nonFinite ?? 'propagate', metrics: false } as const
+  const prepared = prepare({ treated, rule, ...plain, kept: () => ({}) })
   const all = (model: object) => tensorsOf(model).map(({ tensor }) => tensor)
-  const made = { targets: all(target), sources: all(source), passes: passesOf(pairs, rule) }
-  ofPair.set(key, made)
-  return made.passes
-}
-
-function passesOf(pairs: readonly TensorPair[], rule: UpdateRule): UpdatePass[] {
-  const groups = new Map<string, { dtype: DType; action: Action; stretches: Stretch[] }>()
-  for (const pair of pairs) {
-    const action = actionFor(pair, rule)
-    if (action === 'keep') continue
-    const target = pair.target.tensor
-    const key = `${action} ${target.dtype}`
-    const group = groups.get(key) ?? { dtype: target.dtype, action, stretches: [] }
-    groups.set(key, group)
-    group.stretches.push({ reads: [target, pair.source.tensor], writes: [target] })
-  }
-  return [...groups.values()].flatMap(({ dtype, action, stretches }) => {
-    const blend = action === 'blend' && isFloat(dtype) ? blendExpr(rule, dtype) : undefined
-    const pass = blend
-      ? prepareForeach([blend], stretches)
-      : prepareForeach(
-          [input(0, dtype)],
-          stretches.map(({ reads, writes }) => ({ reads: reads.slice(1), writes })),
-        )
-    return pass ? [{ pass, blends: blend !== undefined }] : []
-  })
-}
-
-/** Parameters follow the rule, buffers its policy; integers are copied where floats blend. */
-function actionFor({ target }: TensorPair, { action, buffers }: UpdateRule): Action {
-  if (target.role === 'parameter') return action
-  if (buffers === 'skip') return 'keep'
-  return buffers === 'blend' && isFloat(target.tensor.dtype) ? action : 'copy'
+  if (key !== undefined) ofPair.set(key, { targets: all(target), sources: all(source), prepared })
+  return prepared
 }

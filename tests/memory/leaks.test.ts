@@ -210,7 +210,7 @@ function everyLayer(): () => void {
   return () => {
     const loss = crossEntropy(model.forward(words.trace()), labels)
     optimizer.step(loss.backward())
-    update({ target: average, source: model }, ema({ halfLife: 10, buffers: 'blend' }))
+    update({ target: average, source: model }, ema({ halfLife: 10 }), { buffers: 'blend' })
   }
 }
 

@@ -26,7 +26,8 @@ describe.each(devices)('freezing a compiled model on $name', ({ make }) => {
     expect(moved()).toEqual([false, true])
     unfreeze(model)
     expect(moved()).toEqual([true, true])
-    expect(step.programs).toBe(1)
+    // Freezing back and forth, as GANs do, captures each state once.
+    expect(step.programs).toBe(2)
     expect(optimizer.steps).toBe(3)
   })
 })

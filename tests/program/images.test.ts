@@ -47,7 +47,7 @@ function train(make: () => AnyX, wrap: (step: (x: AnyX, y: AnyX) => AnyX) => (x:
   const step = wrap((x, y) => {
     const loss: AnyX = crossEntropy(student.forward(x.trace()), y)
     optimizer.step(loss.backward())
-    update({ target: teacher, source: student } as AnyX, ema({ decay: 0.9, buffers: 'blend' }))
+    update({ target: teacher, source: student } as AnyX, ema({ decay: 0.9 }), { buffers: 'blend' })
     return loss
   })
   const random = new Random(5)

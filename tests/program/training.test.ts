@@ -32,9 +32,9 @@ const optimizers: Record<string, (model: object) => AnyX> = {
   rmsprop: (model) => rmsprop(model, { lr: 0.01, centered: true, momentum: 0.5 }),
 }
 const rules = {
-  ema: () => ema({ decay: 0.9 }),
-  'ema of buffers too': () => ema({ halfLife: 3, buffers: 'blend' }),
-  copy: () => copy(),
+  ema: () => [ema({ decay: 0.9 })],
+  'ema of buffers too': () => [ema({ halfLife: 3 }), { buffers: 'blend' }],
+  copy: () => [copy()],
 }
 const models: Record<string, () => AnyX> = {
   plain: () => sequential(linear(4, 16), relu(), linear(16, 3)),
@@ -73,7 +73,8 @@ function train(
   const step = wrap((x: AnyX, y: AnyX) => {
     const loss: AnyX = crossEntropy(student.forward(x.trace()), y)
     optimizer.step(loss.backward())
-    update({ target: teacher, source: student } as AnyX, rule())
+    const [how, options]: AnyX = rule()
+    update({ target: teacher, source: student } as AnyX, how, options)
     return loss
   })
   const random = new Random(5)

@@ -144,8 +144,14 @@ describe('rates', () => {
   })
 
   test.each<[rate: object, message: string]>([
-    [{}, 'ema: give exactly one of { decay }, { tau } or { halfLife }; none was given.'],
-    [{ decay: 0.9, tau: 0.1 }, 'ema: give exactly one of { decay }, { tau } or { halfLife }; got decay and tau.'],
+    [
+      {},
+      'ema: give exactly one of { decay }, { tau }, { halfLife }, { timeConstant } or { sigmaRel }; none was given.',
+    ],
+    [
+      { decay: 0.9, tau: 0.1 },
+      'ema: give exactly one of { decay }, { tau }, { halfLife }, { timeConstant } or { sigmaRel }; got decay and tau.',
+    ],
     [{ decay: 0.9, halfLife: 3 }, 'got decay and halfLife'],
     [{ decay: undefined }, 'none was given'],
     [{ decay: 1.1 }, 'ema: decay is the weight of the old value and must be in [0, 1], got 1.1.'],

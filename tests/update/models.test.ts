@@ -69,7 +69,7 @@ describe.each(devices)('update on $name', ({ make }) => {
         forward,
       })
       const target = make(1, 4, 5, true)
-      update({ target, source: make(2, 8, 9, false) }, rule({ buffers }))
+      update({ target, source: make(2, 8, 9, false) }, rule(), { buffers })
       expect(stateOf(target)).toEqual({
         w: [mixed(1, 2)],
         mean: [expected.mean],
@@ -166,7 +166,7 @@ describe.each(devices)('update on $name', ({ make }) => {
       ['skip', 1],
     ] as const) {
       const target = make(1)
-      update({ target, source: make(2) }, ema({ decay: 1, buffers }))
+      update({ target, source: make(2) }, ema({ decay: 1 }), { buffers })
       expect(stateOf(target)).toEqual({ w: [1], b: [b] })
     }
   })
@@ -225,7 +225,7 @@ describe.each(devices)('update on $name', ({ make }) => {
         ])
         for (let i = 0; i < 3; i++) {
           optimizer.step(student.forward(x.trace()).square().mean().backward())
-          update({ target: teacher, source: student }, ema({ decay: 0.5, buffers: 'blend' }))
+          update({ target: teacher, source: student }, ema({ decay: 0.5 }), { buffers: 'blend' })
         }
         return { student: stateOf(student), teacher: stateOf(teacher) }
       }),

@@ -1,6 +1,8 @@
 // Each line below a @ts-expect-error must not compile.
 import {
+  adam,
   ema,
+  follow,
   freeze,
   linear,
   parameter,
@@ -130,3 +132,18 @@ freeze(a, '1.*')
 const deep = { forward: (v: Tensor<[8]>) => v, blocks: repeated(2, () => linear(8, 8)) }
 // @ts-expect-error
 freeze(deep, 'block.*')
+
+const follower = follow(sequential(linear(4, 8), linear(8, 2)), ema({ decay: 0.9 }))
+const slopes = zeros([5, 4]).trace().sum().backward()
+// @ts-expect-error
+slopes.get(follower.model.layers[0].weight)
+// @ts-expect-error
+adam(follower.model)
+// @ts-expect-error
+adam(follower)
+// @ts-expect-error
+update({ target: sequential(linear(4, 8)), source: follower.model }, ema({ decay: 0.9 }))
+// @ts-expect-error
+follow(linear(4, 8), ema({ decay: 0.9 }), { only: ['wieght'] })
+// @ts-expect-error
+update({ target: linear(4, 8), source: linear(4, 8) }, ema({ decay: (n) => n / 10 }))

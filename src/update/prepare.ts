@@ -1,0 +1,232 @@
+import { constant, type Expr, input, scalar, uniform } from '../kernels/expr.js'
+import { type Element, type Pass, type PassReduction, prepareForeach, runPass, type Stretch } from '../model/foreach.js'
+import { isFloat } from '../shapes/dtype.js'
+import type { Device } from '../tensor/device.js'
+import { fillTensor } from '../tensor/fill.js'
+import type { Scalars } from '../tensor/recorder.js'
+import { emptyTensor, type TensorRecord } from '../tensor/record.js'
+import { blendDType, blended, type GroupTypes, type NonFinitePolicy, type Precision } from './blend.js'
+import type { UpdateRule } from './define.js'
+import { driftReductions } from './drift.js'
+import type { Treated } from './treatment.js'
+
+/** The tensors that an update keeps beside one of the target's, by name: states of the rule, what rounding has lost. */
+export type Kept = Readonly<Record<string, TensorRecord>>
+
+/** Numbers of each tensor's own, and whether it takes part, in memory that the host writes before each run. */
+export interface Own {
+  readonly numbers: readonly Element[]
+  readonly guard: Element
+}
+
+/** What an update is prepared from. */
+export interface Preparation {
+  readonly treated: readonly Treated[]
+  readonly rule: Pick<UpdateRule, 'state' | 'measures' | 'scalarCount' | 'next'>
+  readonly precision: Precision
+  readonly nonFinite: NonFinitePolicy
+  /** Whether blends measure how far target and source are apart. */
+  readonly metrics: boolean
+  /** What is kept for a tensor of the target. */
+  readonly kept: (target: TensorRecord) => Kept
+  /** Where tensors have numbers of their own instead of the rule's scalars. */
+  readonly own?: (target: TensorRecord) => Own
+}
+
+/** An update with its kernels, which can run as long as the tensors live. */
+export interface Prepared {
+  readonly device: Device | undefined
+  /** `numbers` are the scalars of the rule at this update, then the key of random numbers. */
+  run(numbers: Scalars): void
+  /** For policies that look before they write: 1 where all was finite, one a scan, in the order of `scanned`. */
+  readonly finite: readonly TensorRecord[]
+  readonly scanned: readonly (readonly string[])[]
+  /** The results of `driftReductions`, for each blend. */
+  readonly drift: readonly (readonly TensorRecord[])[]
+  readonly blendedSize: number
+}
+
+/** Tensors that one kernel can treat: those of one treatment and the same dtypes. */
+interface Group {
+  readonly types: GroupTypes
+  readonly copies: boolean
+  readonly pairs: { readonly path: string; readonly target: TensorRecord; readonly source: TensorRecord }[]
+}
+
+/** The kernels of an update: one for each group; all parameters are usually in one. */
+export function prepare(preparation: Preparation): Prepared {
+  const groups = groupsOf(preparation.treated)
+  const scans = looksFirst(preparation.nonFinite) ? groups.flatMap((group) => scanOf(group, preparation) ?? []) : []
+  const verdict = scans.length > 1 && preparation.nonFinite !== 'skipTensor' ? verdictOf(scans) : undefined
+  const guardOf = (group: Group, i: number): Element | undefined => {
+    const scan = scans.find((one) => one.group === group)
+    if (preparation.nonFinite === 'skipTensor') return scan && { tensor: scan.each, at: i }
+    const all = verdict?.results[0] ?? scans[0]?.all
+    return all && { tensor: all }
+  }
+  const passes = groups.map((group) => {
+    const pass = group.copies ? copyPass(group, preparation, guardOf) : blendPass(group, preparation, guardOf)
+    const measure = group.copies ? undefined : measurePass(group, preparation)
+    return { group, pass, measure }
+  })
+  return {
+    device: passes.find(({ pass }) => pass)?.pass?.device,
+    run(numbers) {
+      for (const { pass } of scans) runPass(pass, [])
+      if (verdict) runPass(verdict, [])
+      for (const { group, pass, measure } of passes) {
+        if (measure) runPass(measure, [])
+        if (pass) runPass(pass, group.copies ? [] : numbers)
+      }
+    },
+    finite: scans.map(({ each }) => each),
+    scanned: scans.map(({ group }) => group.pairs.map(({ path }) => path)),
+    drift: passes.flatMap(({ group, pass }) => (pass && !group.copies && preparation.metrics ? [pass.results] : [])),
+    blendedSize: groups.reduce(
+      (sum, { copies, pairs }) => sum + (copies ? 0 : pairs.reduce((n, { target }) => n + target.size, 0)),
+      0,
+    ),
+  }
+}
+
+const looksFirst = (policy: NonFinitePolicy): boolean =>
+  policy === 'skipTensor' || policy === 'skipAll' || policy === 'error'
+
+function groupsOf(treated: readonly Treated[]): Group[] {
+  const groups = new Map<string, Group>()
+  for (const { pair, treatment } of treated) {
+    if (treatment === 'skip') continue
+    const [target, source] = [pair.target.tensor, pair.source.tensor]
+    const key = `${treatment} ${target.dtype} ${source.dtype}`
+    const types = { target: target.dtype, source: source.dtype }
+    const group = groups.get(key) ?? { types, copies: treatment === 'copy', pairs: [] }
+    groups.set(key, group)
+    group.pairs.push({ path: pair.path, target, source })
+  }
+  return [...groups.values()]
+}
+
+interface Scan {
+  readonly group: Group
+  readonly pass: Pass
+  /** 1 for each tensor that is finite, else 0. */
+  readonly each: TensorRecord
+  /** 1 when all are. */
+  readonly all: TensorRecord
+}
+
+/** Results that outlive any step, so that programs can be told their place. */
+const lasting = (device: Device, dtype: 'f32' | 'u32', shape: readonly number[]): TensorRecord =>
+  emptyTensor(device, dtype, shape, 'buffer')
+
+function scanOf(group: Group, { nonFinite }: Preparation): Scan | undefined {
+  const { types, pairs } = group
+  const device = pairs[0]?.target.device
+  if (!isFloat(types.source) || !device) return undefined
+  const each = lasting(device, 'u32', [pairs.length])
+  const all = lasting(device, 'u32', [])
+  fillTensor(each, 1)
+  const expr = input(0, types.source).cast(blendDType(types.source)).isFinite().cast('u32')
+  const reductions: PassReduction[] = [{ combine: 'min', expr, over: 'part', result: each }]
+  if (nonFinite !== 'skipTensor') reductions.push({ combine: 'min', expr, over: 'all', result: all })
+  const stretches = pairs.map(({ source }): Stretch => ({ reads: [source], writes: [] }))
+  const pass = prepareForeach([], stretches, reductions)
+  return pass && { group, pass, each, all }
+}
+
+/** Whether all scans found all finite. */
+function verdictOf(scans: readonly Scan[]): Pass | undefined {
+  const device = scans[0]?.all.device
+  if (!device) return undefined
+  const result = lasting(device, 'u32', [])
+  const stretches = scans.map(({ all }): Stretch => ({ reads: [all], writes: [] }))
+  return prepareForeach([], stretches, [{ combine: 'min', expr: input(0, 'u32'), over: 'all', result }])
+}
+
+type GuardOf = (group: Group, i: number) => Element | undefined
+
+function copyPass(group: Group, { nonFinite }: Preparation, guardOf: GuardOf): Pass | undefined {
+  const { types, pairs } = group
+  const choosy = nonFinite === 'skipElement' && isFloat(types.source)
+  const stretches = pairs.map(({ target, source }, i): Stretch => {
+    const guard = guardOf(group, i)
+    return { reads: choosy ? [source, target] : [source], writes: [target], ...(guard && { guard }) }
+  })
+  const source = input(0, types.source)
+  const copied = source.cast(types.target)
+  const finite = () => source.cast(blendDType(types.source)).isFinite()
+  return prepareForeach([choosy ? finite().select(copied, input(1, types.target)) : copied], stretches)
+}
+
+function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pass | undefined {
+  const { types, pairs } = group
+  const { rule, precision, nonFinite, kept, own, metrics } = preparation
+  const dtype = blendDType(types.target)
+  const ownCount = own && pairs[0] ? own(pairs[0].target).numbers.length : 0
+  const numbers = Array.from({ length: rule.scalarCount }, (_, slot) =>
+    own ? uniform(slot, 'f32').cast(dtype) : scalar(slot, dtype),
+  )
+  const names = Object.keys(rule.measures)
+  const measures = measureResults(group, rule)
+  const measured = Object.fromEntries(names.map((name, i) => [name, uniform(ownCount + i, dtype)]))
+  const { states, writes, exprs } = blended({
+    rule,
+    types,
+    precision,
+    skipNonFinite: nonFinite === 'skipElement',
+    numbers,
+    measured,
+    randomSlot: own ? 0 : rule.scalarCount,
+  })
+  const stretches = pairs.map(({ target, source }, i): Stretch => {
+    const tensors: Kept = { ...kept(target), target, source }
+    const named = (name: string): TensorRecord => tensors[name] ?? target
+    const mine = own?.(target)
+    const uniforms = [
+      ...(mine?.numbers ?? []),
+      ...measures.map(({ result, over }) => ({ tensor: result, at: over === 'part' ? i : 0 })),
+    ]
+    const guard = mine?.guard ?? guardOf(group, i)
+    return {
+      reads: [target, source, ...states.map(named)],
+      writes: writes.map(named),
+      ...(uniforms.length > 0 && { uniforms }),
+      ...(guard && { guard }),
+    }
+  })
+  return prepareForeach(exprs, stretches, metrics ? driftReductions(types, exprs[0] ?? constant(0, dtype)) : [])
+}
+
+/** Where the measures of a rule go, made once for each group. */
+const results = new WeakMap<Group, readonly { readonly result: TensorRecord; readonly over: 'part' | 'all' }[]>()
+
+function measureResults(group: Group, rule: Pick<UpdateRule, 'measures'>) {
+  const known = results.get(group)
+  if (known) return known
+  const device = group.pairs[0]?.target.device
+  const dtype = blendDType(group.types.target)
+  const made = Object.values(rule.measures).flatMap(({ over = 'tensor' }) => {
+    const shape = over === 'tensor' ? [group.pairs.length] : []
+    if (!device) return []
+    return [{ result: emptyTensor(device, dtype, shape, 'buffer'), over: over === 'tensor' ? 'part' : 'all' } as const]
+  })
+  results.set(group, made)
+  return made
+}
+
+/** The pass that works out what a rule measures, before it begins. */
+function measurePass(group: Group, { rule }: Preparation): Pass | undefined {
+  const places = measureResults(group, rule)
+  if (places.length === 0) return undefined
+  const dtype = blendDType(group.types.target)
+  const values: { readonly target: Expr; readonly source: Expr } = {
+    target: input(0, group.types.target).cast(dtype),
+    source: input(1, group.types.source).cast(dtype),
+  }
+  const reductions = Object.values(rule.measures).flatMap(({ combine, of }, i): PassReduction[] => {
+    const place = places[i]
+    return place ? [{ combine, expr: of(values), ...place }] : []
+  })
+  const stretches = group.pairs.map(({ target, source }): Stretch => ({ reads: [target, source], writes: [] }))
+  return prepareForeach([], stretches, reductions)
+}

@@ -1,0 +1,491 @@
+import type { AverageOf } from '../model/averaged.js'
+import { zipModels } from '../model/compare.js'
+import { foreachTensors } from '../model/foreach.js'
+import { hasTensors, tensorsOf } from '../model/walk.js'
+import { input } from '../kernels/expr.js'
+import { CaptureError, DeviceError, OptionError } from '../shapes/errors.js'
+import type { Device } from '../tensor/device.js'
+import { fillTensor } from '../tensor/fill.js'
+import { Generator } from '../tensor/generator.js'
+import { emptyTensor, type TensorRecord } from '../tensor/record.js'
+import { Storage, type Unsettled } from '../tensor/storage.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { Averaged } from './averaged.js'
+import { blendDType, compensation, type NonFinitePolicy, type Precision } from './blend.js'
+import { beginning, type Progress, type Tick, type TrainingState, type Timing, tick } from './clock.js'
+import type { UpdateRule, UpdateTime } from './define.js'
+import { type Drift, driftOf } from './drift.js'
+import { requireFinite } from './finite.js'
+import { PutOff } from './lazy.js'
+import { type Kept, type Prepared, prepare } from './prepare.js'
+import { type Holding, type Observed, readState, type ShadowState, writeState } from './shadow-state.js'
+import { type Selection, type Treated, treat } from './treatment.js'
+import { conditionally } from './update.js'
+
+/** How a shadow follows. */
+export interface ShadowOptions<P extends string = string> extends Selection<P>, Timing {
+  /** What becomes of NaN and infinity in the source. Default `propagate`. */
+  readonly nonFinite?: NonFinitePolicy
+  /** Default `plain`; `kahan` where the shadow itself is f16 or bf16. */
+  readonly precision?: Precision
+  /** Puts off blends with tensors that have not changed, until somebody needs them. Default false. */
+  readonly lazy?: boolean
+  /** Measures in the same pass how far target and source are apart, for `metrics()`. Default false. */
+  readonly metrics?: boolean
+}
+
+/** An average that follows a model of type M. Made by `follow`. */
+export interface Shadow<M> extends AverageOf<M> {
+  /** The average, as a model: it runs and saves as its source does, and takes no gradient. */
+  readonly model: Averaged<M>
+  /** Updates made so far. */
+  readonly updates: number
+  /** Calls of `update()` so far. */
+  readonly steps: number
+  /**
+   * One step of following; call it once after each optimizer step, also inside a compiled function. Whether the shadow
+   * then moves is for its options to say.
+   *
+   * Throws: `ShapeError` when a model has changed its structure; `NonFiniteError` under the policy `error`; either way
+   * before anything is written.
+   */
+  update(options?: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> }): void
+  /** Tells `when` conditions of the step that has just finished. */
+  observe(values: Observed): void
+  /**
+   * Runs `fn` while the source has the weights of the average, and the average those of the source: pointers change
+   * places, no byte is copied. They change back when `fn` returns, throws, or its promise settles. Meanwhile neither
+   * model can be trained, updated, saved or loaded.
+   */
+  evaluateWith<R>(fn: (model: M) => R): R
+  /** The average starts anew from its source, and counts from 0. */
+  reset(): void
+  /** What a checkpoint keeps: the average, states, counters, and how it follows. It can be cloned and posted. */
+  state(): Promise<ShadowState>
+  /**
+   * Goes on where `state()` was taken, bit for bit.
+   * Throws: `OptionError` when the shadow follows in another way, `ShapeError` listing tensors that do not fit.
+   */
+  load(state: ShadowState): void
+  /** How far source and average were apart at the last update. Needs the option `metrics`. */
+  metrics(): Promise<Drift>
+  /** What happens to each tensor and why, as a table. */
+  explain(): string
+  /** Makes all blends that a lazy shadow has put off. Whoever reads the average does it, too. */
+  flush(): void
+  /** Stops following and returns the memory of the average. */
+  dispose(): void
+}
+
+const swapped =
+  'The weights of this model are swapped with those of its average; train, update, save and load after evaluateWith(…)'
+
+/** What changes with each call of `update()`. */
+interface Moment {
+  readonly progress: Progress
+  readonly now: Tick
+  readonly settled: boolean
+}
+
+/** An average of `source` in `target`, a model of the same structure. */
+export class FollowingShadow<M extends object> {
+  readonly #source: M
+  readonly #target: object
+  readonly #rule: UpdateRule
+  readonly #options: ShadowOptions
+  readonly #precision: Precision
+  /** Neither `when` nor the interval can keep a call from updating. */
+  readonly #steady: boolean
+  readonly #device: Device
+  readonly #random = new Generator()
+  readonly #kept = new Map<TensorRecord, Kept>()
+  #treated: readonly Treated[] = []
+  #tensors: { readonly targets: readonly TensorRecord[]; readonly sources: readonly TensorRecord[] }
+  #prepared: Prepared
+  #putOff: PutOff | undefined
+  readonly #unsettled: Unsettled | undefined
+  #moment: Moment
+  #observed: Observed = {}
+  #began = performance.now()
+  #swapping = false
+  #busy = false
+  #disposed = false
+
+  constructor(source: M, target: object, rule: UpdateRule, options: ShadowOptions, precision: Precision) {
+    const { every = 1, after = 0, when, lazy = false, unit = 'step' } = options
+    this.#source = source
+    this.#target = target
+    this.#rule = rule
+    this.#options = options
+    this.#precision = precision
+    this.#steady = every === 1 && after === 0 && !when && !lazy
+    const at: UpdateTime = { updates: 0, now: 0, interval: 0 }
+    this.#moment = { progress: beginning, now: { progress: beginning, due: false, at }, settled: true }
+    this.#treated = this.#treat()
+    this.#tensors = this.#allTensors()
+    const first = this.#treated[0]?.pair.target.tensor
+    if (!first) throw new OptionError('follow: the model has no tensors.', { op: 'follow' })
+    this.#device = first.device
+    // Numbers of their own, so that what others draw does not change them.
+    const [seed] = this.#device.generator.next()
+    this.#random.manualSeed(seed)
+    this.#allocate()
+    if (lazy) {
+      const blends = this.#blends.map(({ pair }) => ({ target: pair.target.tensor, source: pair.source.tensor }))
+      const { blend } = rule
+      if (blends.length > 0 && blend) this.#putOff = new PutOff(blends, blend.scalarsOf)
+    }
+    this.#prepared = this.#prepare(unit)
+    this.#unsettled = this.#watch()
+  }
+
+  get model(): object {
+    this.#requireUsable()
+    return this.#target
+  }
+  get updates(): number {
+    return this.#moment.progress.updates
+  }
+  get steps(): number {
+    return this.#moment.progress.steps
+  }
+
+  update({ samples, if: flag }: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> } = {}): void {
+    this.#requireUsable()
+    if (this.#options.unit === 'sample' && !(samples !== undefined && samples > 0)) {
+      const message = `update: the shadow counts samples; say how many, as in update({ samples: 32 }), got ${String(samples)}.`
+      throw new OptionError(message, { op: 'update' })
+    }
+    this.#requireSameTensors()
+    const device = this.#device
+    let before = this.#moment
+    let undoPutOff: (() => void) | undefined
+    device.onHost(
+      () => {
+        before = this.#moment
+        undoPutOff = this.#advance(samples ?? 0)
+      },
+      () => {
+        this.#moment = before
+        undoPutOff?.()
+      },
+    )
+    const scalars = this.#constantNumbers ?? device.hostScalars(() => this.#numbers())
+    if (this.#copiesFirst)
+      device.when(
+        () => this.#first,
+        () => this.#copyAll(),
+      )
+    const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#first && !this.#moment.settled
+    conditionally(device, { ...(flag && { if: flag }), ...(when && { when }) }, () =>
+      this.#busily(() => this.#prepared.run(scalars)),
+    )
+    if (this.#options.nonFinite !== 'error') return
+    device.afterRun(() => {
+      try {
+        requireFinite('update', this.#prepared)
+      } catch (error) {
+        this.#moment = before
+        throw error
+      }
+    })
+  }
+
+  observe(values: Observed): void {
+    this.#observed = { ...this.#observed, ...values }
+  }
+
+  evaluateWith<R>(fn: (model: M) => R): R {
+    this.#requireUsable()
+    if (this.#device.recorder)
+      throw new CaptureError('compile: evaluateWith swaps weights outside compiled functions; use shadow.model inside.')
+    this.flush()
+    const pairs = this.#treated.filter(({ treatment }) => treatment !== 'skip')
+    const other = pairs.find(({ pair: { target, source } }) => target.tensor.dtype !== source.tensor.dtype)
+    if (other) {
+      const { target, source, path } = other.pair
+      const what = `"${path}" is ${target.tensor.dtype} in the average and ${source.tensor.dtype} in the source`
+      throw new OptionError(`evaluateWith: weights of two dtypes cannot change places: ${what}; use shadow.model.`)
+    }
+    const storages = pairs.map(({ pair }) => [pair.target.tensor.storage, pair.source.tensor.storage] as const)
+    const exchange = (mark: string | undefined) => {
+      for (const [a, b] of storages) {
+        Storage.exchange(a, b)
+        a.borrowed = mark
+        b.borrowed = mark
+      }
+      this.#swapping = mark !== undefined
+    }
+    exchange(swapped)
+    let result: R
+    try {
+      result = fn(this.#source)
+    } catch (error) {
+      exchange(undefined)
+      throw error
+    }
+    if (result instanceof Promise) return result.finally(() => exchange(undefined)) as R
+    exchange(undefined)
+    return result
+  }
+
+  reset(): void {
+    this.#requireUsable()
+    if (this.#device.recorder)
+      throw new CaptureError('compile: a shadow is reset outside compiled functions, where it would be at each run.')
+    this.#busily(() => this.#copyAll())
+    for (const [target, kept] of this.#kept) this.#start(target, kept)
+    if (this.#putOff) this.#putOff.pending = []
+    const { now } = this.#moment
+    this.#moment = { progress: beginning, now, settled: true }
+    this.#observed = {}
+    this.#began = performance.now()
+  }
+
+  state(): Promise<ShadowState> {
+    this.#requireUsable()
+    return this.#busily(() => readState(this.#holding()))
+  }
+
+  load(state: ShadowState): void {
+    this.#requireUsable()
+    const { progress, observed, seconds, random, pending } = this.#busily(() => writeState(this.#holding(), state))
+    if (this.#putOff) this.#putOff.pending = pending
+    const { now } = this.#moment
+    this.#moment = { progress, now, settled: true }
+    this.#observed = observed
+    this.#began = performance.now() - 1000 * seconds
+    this.#random.load(random)
+  }
+
+  async metrics(): Promise<Drift> {
+    this.#requireUsable()
+    if (!this.#options.metrics)
+      throw new OptionError('metrics: this shadow does not measure; make it with follow(…, { metrics: true }).')
+    const { drift, blendedSize } = this.#prepared
+    const groups = await Promise.all(drift.map((results) => Promise.all(results.map((result) => result.item()))))
+    return driftOf(groups, blendedSize)
+  }
+
+  explain(): string {
+    const { every = 1, after = 0, unit = 'step', lazy, nonFinite = 'propagate' } = this.#options
+    const timing = [`every ${every === 1 ? unit : `${every} ${unit}s`}`, after > 0 ? `after ${after}` : '']
+    const how = [this.#rule.text, ...timing, lazy ? 'lazy' : '', `non-finite: ${nonFinite}`, this.#precision]
+    const rows = this.#treated.map(({ pair: { path, target }, treatment, reason }) => {
+      const { shape, dtype } = target.tensor
+      return [path, `[${shape.join(', ')}] ${dtype}`, treatment, reason]
+    })
+    const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+    const lines = rows.map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    const count = `${this.updates} updates in ${this.steps} steps`
+    return [`${how.filter((part) => part !== '').join(', ')}; ${count}`, ...lines].join('\n')
+  }
+
+  flush(): void {
+    if (!this.#putOff?.waiting || this.#busy || this.#device.recorder) return
+    this.#putOff.takeAll()
+    this.#busily(() => this.#prepared.run(this.#numbers()))
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#requireUsable()
+    this.#disposed = true
+    for (const storage of this.#putOff?.sources ?? []) if (this.#unsettled) storage.readers?.delete(this.#unsettled)
+    for (const { tensor } of tensorsOf(this.#target)) {
+      tensor.storage.unsettled = undefined
+      tensor.dispose('its shadow was disposed')
+    }
+    for (const kept of this.#kept.values()) for (const tensor of Object.values(kept)) tensor.dispose()
+    this.#putOff?.dispose()
+  }
+
+  #requireUsable(): void {
+    if (this.#disposed) throw new OptionError('This shadow was disposed; follow the model again.')
+    if (this.#swapping) throw new OptionError(`${swapped}.`)
+  }
+
+  /** With put-off blends left where they are: the work itself touches the average. */
+  #busily<R>(body: () => R): R {
+    const outer = this.#busy
+    this.#busy = true
+    try {
+      return body()
+    } finally {
+      this.#busy = outer
+    }
+  }
+
+  get #blends(): readonly Treated[] {
+    return this.#treated.filter(({ treatment }) => treatment === 'blend')
+  }
+
+  #treat(): Treated[] {
+    const pairs = zipModels('follow', this.#target, this.#source, 'any float')
+    return treat('follow', this.#target, pairs, this.#rule, this.#options)
+  }
+
+  #allTensors() {
+    const all = (model: object) => tensorsOf(model).map(({ tensor }) => tensor)
+    return { targets: all(this.#target), sources: all(this.#source) }
+  }
+
+  #requireSameTensors(): void {
+    const { targets, sources } = this.#tensors
+    if (hasTensors(this.#target, targets) && hasTensors(this.#source, sources)) return
+    if (this.#putOff)
+      throw new OptionError('update: the tensors of a model have changed under a lazy shadow; follow it anew.')
+    this.#treated = this.#treat()
+    this.#tensors = this.#allTensors()
+    this.#allocate()
+    this.#prepared = this.#prepare(this.#options.unit ?? 'step')
+  }
+
+  #prepare(unit: string): Prepared {
+    const { nonFinite = 'propagate', metrics = false } = this.#options
+    const { blend } = this.#rule
+    // Over intervals a rate may have any weight.
+    const any = blend && !(this.#steady && unit !== 'sample')
+    const putOff = this.#putOff
+    return prepare({
+      treated: this.#treated,
+      rule: any ? { ...this.#rule, next: blend.next } : this.#rule,
+      precision: this.#precision,
+      nonFinite,
+      metrics,
+      kept: (target) => this.#kept.get(target) ?? {},
+      ...(putOff && { own: (target: TensorRecord) => putOff.own(target) }),
+    })
+  }
+
+  /** Makes what is kept beside tensors met for the first time, one kind after another, laid out as the model. */
+  #allocate(): void {
+    const fresh = this.#blends.filter(({ pair }) => !this.#kept.has(pair.target.tensor))
+    const names = [...Object.keys(this.#rule.state), ...(this.#precision === 'kahan' ? [compensation] : [])]
+    const kinds = names.map((name) =>
+      fresh.map(({ pair: { target } }) => {
+        const { device, dtype, shape } = target.tensor
+        return [name, emptyTensor(device, name === compensation ? dtype : blendDType(dtype), shape, 'buffer')] as const
+      }),
+    )
+    fresh.forEach(({ pair: { target } }, i) => {
+      const kept: Kept = Object.fromEntries(kinds.flatMap((kind) => (kind[i] ? [kind[i]] : [])))
+      this.#kept.set(target.tensor, kept)
+      this.#start(target.tensor, kept)
+    })
+  }
+
+  #start(target: TensorRecord, kept: Kept): void {
+    const source = this.#treated.find(({ pair }) => pair.target.tensor === target)?.pair.source.tensor
+    for (const [name, tensor] of Object.entries(kept)) {
+      const from = { target, source, zeros: undefined }[this.#rule.state[name] ?? 'zeros']
+      if (from) copyInto(tensor, from)
+      else fillTensor(tensor, 0)
+    }
+  }
+
+  /** Whoever uses the average, or writes its source, settles what was put off. */
+  #watch(): Unsettled | undefined {
+    const putOff = this.#putOff
+    if (!putOff) return undefined
+    // Held weakly: a model does not keep its shadows alive.
+    const shadow = new WeakRef(this)
+    const unsettled: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.flush() }
+    for (const storage of putOff.targets) storage.unsettled = unsettled
+    for (const storage of putOff.sources) {
+      storage.readers ??= new Set()
+      storage.readers.add(unsettled)
+    }
+    return unsettled
+  }
+
+  get #copiesFirst(): boolean {
+    const { after = 0, before = 'copy' } = this.#options
+    return after > 0 && before === 'copy'
+  }
+
+  /** Whether this call of `update()` makes the first update, where that is a hard copy. */
+  get #first(): boolean {
+    const { due, progress } = this.#moment.now
+    return this.#copiesFirst && due && progress.updates === 1
+  }
+
+  /** Moves on by one call; returns how what was put off comes back. */
+  #advance(samples: number): (() => void) | undefined {
+    const { when } = this.#options
+    const now = tick(this.#moment.progress, this.#options, samples, (step) => when?.(this.#trainingState(step)) ?? true)
+    this.#moment = { progress: now.progress, now, settled: false }
+    const { blend } = this.#rule
+    if (!this.#putOff || !blend || !now.due || this.#first) return undefined
+    const needed = this.#unsettled !== undefined && this.#device.needed?.has(this.#unsettled) === true
+    const { undo, due } = this.#putOff.add(blend.weights(now.at), needed)
+    const copies = this.#treated.some(({ treatment }) => treatment === 'copy')
+    this.#moment = { ...this.#moment, settled: !due && !copies }
+    return undo
+  }
+
+  #trainingState(step: number): TrainingState {
+    const { epoch = 0, ...last } = this.#observed
+    return { step, updates: this.updates, epoch, seconds: this.#seconds, last }
+  }
+  get #seconds(): number {
+    return (performance.now() - this.#began) / 1000
+  }
+
+  /** The numbers of every update, where they never change: they need no work of the host. */
+  get #constantNumbers(): readonly number[] | undefined {
+    const fixed = this.#steady && this.#rule.kind === 'stateless' && this.#precision !== 'stochastic'
+    return fixed && this.#options.unit !== 'sample'
+      ? this.#rule.scalars({ updates: 0, now: 1, interval: 1 })
+      : undefined
+  }
+
+  #numbers(): readonly number[] {
+    const rule = this.#putOff ? [] : this.#rule.scalars(this.#moment.now.at)
+    return this.#precision === 'stochastic' ? [...rule, ...this.#random.next()] : rule
+  }
+
+  /** The source, as it is. */
+  #copyAll(): void {
+    for (const { pair, treatment } of this.#treated)
+      if (treatment !== 'skip') copyInto(pair.target.tensor, pair.source.tensor)
+  }
+
+  #holding(): Holding {
+    const kept = this.#treated.flatMap(({ pair: { path, target } }) => [
+      [path, target.tensor] as const,
+      ...Object.entries(this.#kept.get(target.tensor) ?? {}).map(
+        ([name, tensor]) => [`${path}#${name}`, tensor] as const,
+      ),
+    ])
+    const { every = 1, after = 0, before = 'copy', unit = 'step', lazy = false } = this.#options
+    return {
+      settings: {
+        rule: this.#rule.text,
+        every: String(every),
+        after: String(after),
+        before,
+        unit,
+        precision: this.#precision,
+        lazy: String(lazy),
+      },
+      treatments: Object.fromEntries(this.#treated.map(({ pair, treatment }) => [pair.path, treatment])),
+      tensors: new Map(kept),
+      progress: this.#moment.progress,
+      observed: this.#observed,
+      seconds: this.#seconds,
+      random: this.#random.state(),
+      pending: this.#putOff?.pending ?? [],
+    }
+  }
+}
+
+/** One tensor's values in another of the same shape. */
+function copyInto(target: TensorRecord, source: TensorRecord): void {
+  foreachTensors([input(0, source.dtype).cast(target.dtype)], [{ reads: [source], writes: [target] }], [])
+}

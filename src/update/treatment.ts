@@ -1,0 +1,114 @@
+import type { TensorPair } from '../model/compare.js'
+import { selectTensors } from '../model/patterns.js'
+import { type ModelTensor, tensorsOf } from '../model/walk.js'
+import type { DType } from '../shapes/dtype.js'
+import { OptionError } from '../shapes/errors.js'
+import type { Role } from '../tensor/record.js'
+import type { Treatment } from './define.js'
+
+/**
+ * What happens to the buffers of a target. Integers and bools never blend: they are copied where floats blend.
+ * `recompute` leaves running statistics alone, for `recomputeStatistics` to find anew.
+ */
+export type BufferPolicy = 'copy' | 'blend' | 'skip' | 'recompute'
+
+/** One tensor of a model, as predicates see it. */
+export interface TensorInfo {
+  readonly path: string
+  readonly role: Role
+  readonly frozen: boolean
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+
+/** Which tensors of a model an update is for, and how. P are the patterns that the model has. */
+export interface Selection<P extends string = string> {
+  /** Only what one of these patterns selects: a path, `encoder.*`, `*.bias`. The rest stays as it is. */
+  readonly only?: readonly P[]
+  /** Not what one of these patterns selects. */
+  readonly except?: readonly P[]
+  /** Only where this holds: `({ shape }) => shape.length > 1`. */
+  readonly where?: (tensor: TensorInfo) => boolean
+  /** Running statistics and other buffers. Default `copy`. */
+  readonly buffers?: BufferPolicy
+  /** Parameters that are frozen in the source. Default `blend`, which finds equal values and leaves them so. */
+  readonly frozen?: Treatment
+}
+
+/** What an update does to one pair of tensors, and why. */
+export interface Treated {
+  readonly pair: TensorPair
+  readonly treatment: Treatment
+  readonly reason: string
+}
+
+const bufferPolicies: readonly BufferPolicy[] = ['copy', 'blend', 'skip', 'recompute']
+const treatments: readonly Treatment[] = ['blend', 'copy', 'skip']
+
+/** What callers without types may get wrong. */
+export function requireSelection(op: string, selection: Selection): void {
+  const check = (name: 'buffers' | 'frozen', known: readonly string[]): void => {
+    const value = selection[name]
+    if (value === undefined || known.includes(value)) return
+    const list = known.map((one) => `'${one}'`).join(', ')
+    throw new OptionError(`${op}: ${name} is one of ${list}, got ${String(value)}.`, { op })
+  }
+  check('buffers', bufferPolicies)
+  check('frozen', treatments)
+}
+
+/**
+ * What happens to each pair: the patterns first, then the policy of its role, then the rule.
+ *
+ * Throws: `OptionError` when a pattern matches nothing, or nothing at all is selected.
+ */
+export function treat(
+  op: string,
+  model: object,
+  pairs: readonly TensorPair[],
+  rule: { readonly name: string; readonly treatment: Treatment },
+  selection: Selection,
+): Treated[] {
+  // Tied tensors are selected under each of their paths.
+  const all = tensorsOf(model)
+  const selected = (patterns: readonly string[] | undefined) =>
+    patterns && new Set(selectTensors(op, all, patterns).map(({ tensor }) => tensor))
+  const [only, except] = [selected(selection.only), selected(selection.except)]
+  const treated = pairs.map((pair): Treated => {
+    const { target } = pair
+    if (only && !only.has(target.tensor)) return { pair, treatment: 'skip', reason: 'not in only' }
+    if (except?.has(target.tensor)) return { pair, treatment: 'skip', reason: 'in except' }
+    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: 'where says no' }
+    return { pair, ...byRole(pair, rule, selection) }
+  })
+  if (pairs.length > 0 && treated.every(({ reason }) => reason === 'where says no'))
+    throw new OptionError(`${op}: where selects no tensor at all.`, { op })
+  return treated
+}
+
+const infoOf = ({ path, role, tensor: { frozen, shape, dtype } }: ModelTensor): TensorInfo => ({
+  path,
+  role,
+  frozen,
+  shape,
+  dtype,
+})
+
+const blends = (dtype: DType): boolean => dtype !== 'i32' && dtype !== 'u32' && dtype !== 'bool'
+
+function byRole(
+  { target, source }: TensorPair,
+  rule: { readonly name: string; readonly treatment: Treatment },
+  { buffers = 'copy', frozen = 'blend' }: Selection,
+): { treatment: Treatment; reason: string } {
+  const { dtype } = target.tensor
+  const wanted =
+    target.role === 'buffer'
+      ? { policy: buffers === 'recompute' ? 'skip' : buffers, reason: `buffers: ${buffers}` }
+      : source.tensor.frozen
+        ? { policy: frozen, reason: frozen === 'blend' ? rule.name : `frozen: ${frozen}` }
+        : { policy: 'blend' as const, reason: rule.name }
+  if (wanted.policy !== 'blend') return { treatment: wanted.policy, reason: wanted.reason }
+  if (!blends(dtype)) return { treatment: 'copy', reason: `${dtype} is copied` }
+  return { treatment: rule.treatment, reason: wanted.reason }
+}

@@ -1,0 +1,242 @@
+import { compile, f32, manualSeed, mse, normal, ones, setDefaultDevice, type Tensor, tensor, zeros } from 'dfdt'
+import { saveModelSync } from 'dfdt/io'
+import { freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
+import { adam, sgd } from 'dfdt/optim'
+import { copy, defineRule, ema, follow, type ShadowOptions, type UpdateRule, update } from 'dfdt/update'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { tensorsOf } from '../../src/model/walk.js'
+import { NonFiniteError, OptionError } from '../../src/tensor/errors.js'
+import { devices } from '../devices.js'
+
+/** Every tensor of a model by path. */
+const stateOf = (model: object) =>
+  Object.fromEntries(tensorsOf(model).map(({ path, tensor: t }) => [path, [...t.dataSync()]]))
+class Two {
+  readonly w
+  constructor(value: number) {
+    this.w = parameter(tensor([value, value]))
+  }
+  forward(): void {}
+}
+const scalarModel = (value: number) => new Two(value)
+class Pair {
+  readonly a
+  readonly b
+  constructor(a: readonly [number, number], b: readonly [number, number]) {
+    this.a = parameter(tensor([...a]))
+    this.b = parameter(tensor([...b]))
+  }
+  forward(): void {}
+}
+
+describe.each(devices)('follow on $name', ({ make }) => {
+  beforeEach(() => setDefaultDevice(make()))
+
+  test('is update with a model of its own', () => {
+    manualSeed(3)
+    const source = sequential(linear(3, 4), relu(), linear(4, 2))
+    const shadow = follow(source, ema({ decay: 0.9 }))
+    expect(stateOf(shadow.model)).toEqual(stateOf(source))
+    const before = stateOf(source)
+    update({ target: source, source: sequential(linear(3, 4), relu(), linear(4, 2)) }, copy())
+    expect(stateOf(shadow.model)).toEqual(before)
+    const other = sequential(linear(3, 4), relu(), linear(4, 2))
+    update({ target: other, source: shadow.model as unknown as typeof other }, copy())
+    update({ target: other, source }, ema({ decay: 0.9 }))
+    shadow.update()
+    expect(stateOf(shadow.model)).toEqual(stateOf(other))
+    expect([shadow.updates, shadow.steps]).toEqual([1, 1])
+  })
+
+  /** A few steps of training with a shadow; its weights after each. */
+  function trained(
+    compiled: boolean,
+    rule: () => UpdateRule,
+    options: ShadowOptions<never>,
+    between?: (i: number) => void,
+  ) {
+    manualSeed(1)
+    const model = sequential(linear(2, 8), relu(), linear(8, 1))
+    const optimizer = adam(model, { lr: 0.05 })
+    const shadow = follow(model, rule(), options)
+    const body = (x: Tensor<[4, 2]>) => {
+      const loss = mse(model.forward(x.trace()), zeros([4, 1]))
+      optimizer.step(loss.backward())
+      shadow.update({ samples: 4 })
+      return loss
+    }
+    const run = compiled ? compile([f32(4, 2)], body) : body
+    const weights: unknown[] = []
+    for (let i = 0; i < 12; i++) {
+      const loss = run(normal([4, 2])).itemSync()
+      shadow.observe({ loss, epoch: i })
+      between?.(i)
+      if (i % 3 === 2) weights.push(stateOf(shadow.model))
+    }
+    return { weights, updates: shadow.updates, metrics: options.metrics ? shadow.metrics() : undefined }
+  }
+
+  const cases: Record<string, { rule: () => UpdateRule; options?: ShadowOptions<never> }> = {
+    ema: { rule: () => ema({ decay: 0.9 }) },
+    'a schedule': { rule: () => ema({ decay: (n) => (1 + n) / (10 + n) }) },
+    'every 3': { rule: () => ema({ halfLife: 5 }), options: { every: 3 } },
+    'after 4': { rule: () => ema({ decay: 0.9 }), options: { after: 4 } },
+    'after 4, keeping': { rule: () => ema({ decay: 0.9 }), options: { after: 4, before: 'keep' } },
+    'a condition': {
+      rule: () => ema({ decay: 0.9 }),
+      options: { when: ({ step, last }) => step % 2 === 0 && last.loss !== 0 },
+    },
+    samples: { rule: () => ema({ halfLife: 20 }), options: { unit: 'sample' } },
+    sigmaRel: { rule: () => ema({ sigmaRel: 0.1 }) },
+    'copies every 4': { rule: () => copy(), options: { every: 4 } },
+    kahan: { rule: () => ema({ decay: 0.999999 }), options: { precision: 'kahan' } },
+    'skip elements': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'skipElement' } },
+    'skip tensors': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'skipTensor' } },
+    'skip all': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'skipAll' } },
+    'no errors': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'error' } },
+    metrics: { rule: () => ema({ decay: 0.9 }), options: { metrics: true } },
+    lazy: { rule: () => ema({ decay: 0.9 }), options: { lazy: true } },
+    momentum: {
+      rule: () =>
+        defineRule({
+          name: 'momentum',
+          state: { velocity: 'zeros' },
+          scalars: { rate: (n) => 1 / (n + 2) },
+          measures: { largest: { combine: 'max', of: ({ target, source }) => source.sub(target).abs() } },
+          next: ({ target, source, velocity }, { rate }, { largest }) => {
+            const next = velocity.mul(0.5).add(source.sub(target).div(largest.add(1)))
+            return { target: rate.fma(next, target), velocity: next }
+          },
+        }),
+    },
+  }
+
+  test.each(Object.entries(cases))('%s: compiled and eager give the same bits', (_, { rule, options = {} }) => {
+    const eager = trained(false, rule, options)
+    const compiled = trained(true, rule, options)
+    expect(compiled.weights).toEqual(eager.weights)
+    expect(compiled.updates).toBe(eager.updates)
+    expect(eager.updates).toBeGreaterThan(0)
+  })
+
+  test('an interval keeps the half-life', () => {
+    const source = scalarModel(0)
+    const shadow = follow(source, ema({ halfLife: 8 }), { every: 4 })
+    update({ target: source, source: scalarModel(1) }, copy())
+    for (let i = 0; i < 8; i++) shadow.update()
+    expect(shadow.updates).toBe(2)
+    expect(shadow.model.w.dataSync()[0]).toBeCloseTo(0.5, 6)
+  })
+
+  test('evaluateWith swaps the weights, also of compiled functions, and swaps them back', async () => {
+    const source = scalarModel(1)
+    const shadow = follow(source, ema({ decay: 0.5 }))
+    update({ target: source, source: scalarModel(3) }, copy())
+    const twice = compile([f32(2)], (x: Tensor<[2]>) => x.mul(source.w))
+    const read = () => [...twice(ones([2])).dataSync()]
+    expect(read()).toEqual([3, 3])
+    expect(shadow.evaluateWith(() => [read(), source.w.arraySync()])).toEqual([
+      [1, 1],
+      [1, 1],
+    ])
+    expect(read()).toEqual([3, 3])
+    await expect(
+      shadow.evaluateWith(async () => {
+        await Promise.resolve()
+        expect(read()).toEqual([1, 1])
+        throw new RangeError('in between')
+      }),
+    ).rejects.toThrow('in between')
+    expect(read()).toEqual([3, 3])
+    expect(twice.programs).toBe(2)
+    const optimizer = sgd(source, { lr: 1 })
+    for (const forbidden of [
+      () => shadow.update(),
+      () => saveModelSync(source),
+      () => optimizer.step(source.w.trace().sum().backward()),
+      () => update({ target: source, source: scalarModel(1) }, copy()),
+    ])
+      expect(() => shadow.evaluateWith(forbidden)).toThrow(OptionError)
+    expect(read()).toEqual([3, 3])
+  })
+
+  test('NaN is kept out, as the policy says', () => {
+    const make = (...values: ConstructorParameters<typeof Pair>) => new Pair(...values)
+    const after = (nonFinite: ShadowOptions<never>['nonFinite']) => {
+      const source = make([0, 0], [0, 0])
+      const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: nonFinite ?? 'propagate' })
+      update({ target: source, source: make([2, Number.NaN], [4, 4]) }, copy())
+      shadow.update()
+      return stateOf(shadow.model)
+    }
+    expect(after('propagate')).toEqual({ a: [1, Number.NaN], b: [2, 2] })
+    expect(after('skipElement')).toEqual({ a: [1, 0], b: [2, 2] })
+    expect(after('skipTensor')).toEqual({ a: [0, 0], b: [2, 2] })
+    expect(after('skipAll')).toEqual({ a: [0, 0], b: [0, 0] })
+    expect(() => after('error')).toThrow(NonFiniteError)
+    expect(() => after('error')).toThrow('NaN or infinity in a; the target was not changed')
+  })
+
+  test('lazy: what does not change is blended when somebody looks', () => {
+    const source = sequential(linear(2, 2), linear(2, 2))
+    freeze(source, '0.*')
+    const shadow = follow(source, ema({ decay: 0.9 }), { lazy: true })
+    const eager = follow(source, ema({ decay: 0.9 }))
+    update({ target: source, source: sequential(linear(2, 2), linear(2, 2)) }, copy())
+    const optimizer = sgd(source, { lr: 0.1 })
+    const device = source.layers[0].weight.device
+    let runs = 0
+    const run = device.backend.run.bind(device.backend)
+    device.backend.run = (...args) => {
+      runs++
+      run(...args)
+    }
+    const counted = (body: () => void) => {
+      runs = 0
+      body()
+      return runs
+    }
+    for (let i = 0; i < 5; i++) {
+      optimizer.step(
+        source
+          .forward(ones([1, 2]).trace())
+          .square()
+          .sum()
+          .backward(),
+      )
+      expect(counted(() => shadow.update())).toBe(1)
+      eager.update()
+    }
+    for (let i = 0; i < 5; i++) {
+      expect(counted(() => shadow.update())).toBe(0)
+      eager.update()
+    }
+    unfreeze(source)
+    for (const [path, values] of Object.entries(stateOf(eager.model)))
+      for (const [i, value] of values.entries()) expect(stateOf(shadow.model)[path]?.[i]).toBeCloseTo(value, 5)
+  })
+
+  test('a resumed shadow goes on bit for bit', async () => {
+    for (const { rule, options = {} } of Object.values(cases)) {
+      const go = async (resumeAt: number) => {
+        manualSeed(2)
+        const source = sequential(linear(2, 3))
+        const others = Array.from({ length: 6 }, () => sequential(linear(2, 3)))
+        manualSeed(4)
+        let shadow = follow(source, rule(), options)
+        for (const [i, other] of others.entries()) {
+          if (i === resumeAt) {
+            const state = structuredClone(await shadow.state())
+            shadow = follow(source, rule(), options)
+            shadow.load(state)
+          }
+          if (i % 2 === 0) update({ target: source, source: other }, copy())
+          shadow.update({ samples: 2 })
+          shadow.observe({ loss: i })
+        }
+        return stateOf(shadow.model)
+      }
+      expect(await go(3)).toEqual(await go(-1))
+    }
+  })
+})
