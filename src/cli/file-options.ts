@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { FloatDType, Wide } from '../io/streaming/float-bytes.js'
-import type { Rate } from '../model/rate.js'
+import type { ConstantRate } from '../update/rate.js'
 import { jsonFlag, number, threadsFlag } from './options.js'
 
 /** What all commands that write a model take. */
@@ -39,7 +39,7 @@ export interface EmaFlags extends OutputFlags, RateFlags {
 }
 
 /** The rate among the flags, as rules take it; undefined when there is none. */
-export function rateOf({ decay, tau, halfLife }: RateFlags): Rate | undefined {
+export function rateOf({ decay, tau, halfLife }: RateFlags): ConstantRate | undefined {
   if (decay !== undefined) return { decay }
   if (tau !== undefined) return { tau }
   return halfLife === undefined ? undefined : { halfLife }

@@ -1,7 +1,7 @@
-import type { Rate } from '../model/rate.js'
+import type { ConstantRate } from '../update/rate.js'
 
 /** `decay 0.999` */
-export function rateText({ decay, tau, halfLife }: Rate): string {
+export function rateText({ decay, tau, halfLife }: ConstantRate): string {
   if (decay !== undefined) return `decay ${decay}`
   return tau === undefined ? `half-life ${halfLife}` : `tau ${tau}`
 }

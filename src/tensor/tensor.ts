@@ -189,7 +189,9 @@ declare const GRADIENTS: unique symbol
 export interface Gradients {
   readonly [GRADIENTS]: true
   /** The gradient for t, of t's shape and dtype. Buffers, and the weights of averages, have none. */
-  get<S extends Shape, D extends DType, T extends Tape = never>(t: Tensor<S, D, T>): Tensor<S, D>
+  get<S extends Shape, D extends DType, T extends Tape = never>(
+    t: Tensor<S, D, T> & { readonly role?: 'parameter' },
+  ): Tensor<S, D>
   /** Frees all of them; an optimizer step does this by itself. */
   dispose(): void
 }

@@ -12,6 +12,9 @@ export interface UpdateTime {
   readonly interval: number
 }
 
+/** The time of an update that nothing came before, one unit after the beginning. */
+export const once: UpdateTime = { updates: 0, now: 1, interval: 1 }
+
 /** A number that depends on how many updates came before, from 0: `(n) => (1 + n) / (10 + n)`. */
 export type Schedule = (updates: number) => number
 
@@ -201,7 +204,7 @@ export function blendRule<K extends RuleKind>(
   weights: (at: UpdateTime) => Weights,
 ): UpdateRule<K> {
   const scalarsOf = ({ tau, decay }: Weights): readonly number[] => [tau, -decay]
-  const known = kind === 'stateless' ? weights({ updates: 0, now: 1, interval: 1 }) : undefined
+  const known = kind === 'stateless' ? weights(once) : undefined
   return {
     kind,
     name,

@@ -102,7 +102,9 @@ export class PutOff {
     return {
       due: due.some((each) => each !== undefined),
       undo: () => {
-        this.#entries.forEach((entry, i) => Object.assign(entry, before[i]))
+        this.#entries.forEach((entry, i) => {
+          Object.assign(entry, before[i])
+        })
       },
     }
   }

@@ -7,7 +7,7 @@ import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { NonFinitePolicy } from './blend.js'
 import { requireFinite } from './finite.js'
-import type { UpdateRule, UpdateTime } from './define.js'
+import { once, type UpdateRule } from './define.js'
 import { type Prepared, prepare } from './prepare.js'
 import { requireSelection, type Selection, treat } from './treatment.js'
 
@@ -28,8 +28,6 @@ export interface UpdateOptions<P extends string = string> extends Selection<P> {
   /** What becomes of NaN and infinity in the source. Default `propagate`. */
   readonly nonFinite?: NonFinitePolicy
 }
-
-const once: UpdateTime = { updates: 0, now: 1, interval: 1 }
 
 /**
  * Updates one model from another, in place, in one pass over all their tensors: parameters by the rule, buffers copied

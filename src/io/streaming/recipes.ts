@@ -1,5 +1,5 @@
 import { input, scalar } from '../../kernels/expr.js'
-import { blendExpr, type UpdateRule } from '../../update/define.js'
+import { once, type UpdateRule } from '../../update/define.js'
 import type { Step } from './workspace.js'
 
 /** How a tensor of the result comes from those of the models. */
@@ -15,14 +15,21 @@ export interface Recipe {
 export const copyOf = (model: number): Recipe => ({ sources: [model], steps: [], result: 0 })
 
 /** The rule's own expression over two buffers: the arithmetic of `update` on models that are loaded. */
-function ruleStep(rule: UpdateRule, target: number, source: number): Step {
-  return { expr: (dtype) => blendExpr(rule, dtype), reads: [target, source], write: target, scalars: rule.scalars }
+function ruleStep(rule: UpdateRule<'stateless'>, target: number, source: number): Step {
+  const scalars = rule.scalars(once)
+  const slots = (dtype: 'f32' | 'f64') => scalars.map((_, slot) => scalar(slot, dtype))
+  return {
+    expr: (dtype) => rule.next({ target: input(0, dtype), source: input(1, dtype) }, slots(dtype), {}).target,
+    reads: [target, source],
+    write: target,
+    scalars,
+  }
 }
 
 /** What `rule` makes of the first model when the others follow as its sources, one after another. */
-export function sequenceOf(rule: UpdateRule, models: number): Recipe {
-  if (rule.action === 'keep') return copyOf(0)
-  if (rule.action === 'copy') return copyOf(models - 1)
+export function sequenceOf(rule: UpdateRule<'stateless'>, models: number): Recipe {
+  if (rule.treatment === 'skip') return copyOf(0)
+  if (rule.treatment === 'copy') return copyOf(models - 1)
   const all = Array.from({ length: models }, (_, model) => model)
   return { sources: all, steps: all.slice(1).map((source) => ruleStep(rule, 0, source)), result: 0 }
 }
