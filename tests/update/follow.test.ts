@@ -162,19 +162,19 @@ describe.each(devices)('follow on $name', ({ make }) => {
 
   test('NaN is kept out, as the policy says', () => {
     const make = (...values: ConstructorParameters<typeof Pair>) => new Pair(...values)
-    const after = (nonFinite: ShadowOptions<never>['nonFinite']) => {
+    const left = (nonFinite: ShadowOptions<never>['nonFinite']) => {
       const source = make([0, 0], [0, 0])
       const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: nonFinite ?? 'propagate' })
       update({ target: source, source: make([2, Number.NaN], [4, 4]) }, copy())
       shadow.update()
       return stateOf(shadow.model)
     }
-    expect(after('propagate')).toEqual({ a: [1, Number.NaN], b: [2, 2] })
-    expect(after('skipElement')).toEqual({ a: [1, 0], b: [2, 2] })
-    expect(after('skipTensor')).toEqual({ a: [0, 0], b: [2, 2] })
-    expect(after('skipAll')).toEqual({ a: [0, 0], b: [0, 0] })
-    expect(() => after('error')).toThrow(NonFiniteError)
-    expect(() => after('error')).toThrow('NaN or infinity in a; the target was not changed')
+    expect(left('propagate')).toEqual({ a: [1, Number.NaN], b: [2, 2] })
+    expect(left('skipElement')).toEqual({ a: [1, 0], b: [2, 2] })
+    expect(left('skipTensor')).toEqual({ a: [0, 0], b: [2, 2] })
+    expect(left('skipAll')).toEqual({ a: [0, 0], b: [0, 0] })
+    expect(() => left('error')).toThrow(NonFiniteError)
+    expect(() => left('error')).toThrow('NaN or infinity in a; the target was not changed')
   })
 
   test('lazy: what does not change is blended when somebody looks', () => {
