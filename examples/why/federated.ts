@@ -1,0 +1,106 @@
+// Four workers train on digits that never leave them, and no two see the same digits: of ten classes each has about three.
+// Alone they cannot learn the rest. Every 50 steps their models are averaged, weighted by how much each has seen, and all
+// go on from the average (McMahan and others, "Communication-efficient learning of deep networks", 2017).
+import { compile, crossEntropy, defaultDevice, f32, i32 } from 'dfdt'
+import { batches } from 'dfdt/data'
+import { clone, linear, relu, sequential } from 'dfdt/nn'
+import { sgd } from 'dfdt/optim'
+import { copy, ema, update } from 'dfdt/update'
+import { compare, small } from './compare.js'
+import { accuracy, columnsOf, type Digits, pixels, train as all } from './mnist.js'
+
+const rounds = small ? 6 : 40
+const local = 50
+const net = () => sequential(linear(pixels, 128), relu(), linear(128, 10))
+type Net = ReturnType<typeof net>
+
+/** The digits at some places. */
+function pick(places: readonly number[]): Digits {
+  const images = new Uint8Array(places.length * pixels)
+  for (const [i, place] of places.entries())
+    images.set(all.images.subarray(place * pixels, (place + 1) * pixels), i * pixels)
+  return { images, labels: Uint8Array.from(places, (place) => all.labels[place] ?? 0) }
+}
+
+/** Sorted by class and cut into eight; each worker gets two of the pieces, of different sizes. */
+function shards(): Digits[] {
+  const places = Array.from(all.labels, (label, place) => ({ label, place })).sort((a, b) => a.label - b.label)
+  const cuts = [0, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.85, 1].map((share) => Math.round(share * places.length))
+  const piece = (i: number) => places.slice(cuts[i], cuts[i + 1]).map(({ place }) => place)
+  return [0, 1, 2, 3].map((i) => pick([...piece(i), ...piece(i + 4)]))
+}
+
+/** Someone who trains a model on digits of their own. */
+class Worker {
+  readonly count: number
+  readonly #batches: ReturnType<typeof endless>
+  readonly #step
+
+  constructor(
+    readonly model: Net,
+    digits: Digits,
+  ) {
+    const optimizer = sgd(model, { lr: 0.1 })
+    this.count = digits.labels.length
+    this.#batches = endless(digits)
+    this.#step = compile([f32(32, pixels), i32(32)], (images, labels) => {
+      const loss = crossEntropy(model.forward(images.trace()), labels)
+      optimizer.step(loss.backward())
+      return loss
+    })
+  }
+
+  train(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      const { value } = this.#batches.next()
+      if (value) this.#step(value.images, value.labels).dispose()
+    }
+  }
+}
+
+function* endless(digits: Digits) {
+  for (;;) yield* batches(columnsOf(digits), 32, { shuffle: defaultDevice().generator })
+}
+
+/** The mean of the workers' models, weighted by their digits: a running mean, one model at a time. */
+function average(target: Net, workers: readonly Worker[]): void {
+  let seen = 0
+  for (const { model, count } of workers) {
+    seen += count
+    update({ target, source: model }, ema({ tau: count / seen }))
+  }
+}
+
+export const results = compare(
+  'MNIST on four workers that see different digits, accuracy on all test digits',
+  () => {
+    const start = net()
+    const score = (model: Net) => accuracy((images) => model.forward(images))
+    const team = () => shards().map((digits) => new Worker(clone(start), digits))
+
+    const together = team()
+    const shared = clone(start)
+    for (let round = 0; round < rounds; round++) {
+      for (const worker of together) {
+        update({ target: worker.model, source: shared }, copy())
+        worker.train(local)
+      }
+      average(shared, together)
+    }
+
+    const apart = team()
+    for (const worker of apart) worker.train(rounds * local)
+    const once = clone(start)
+    average(once, apart)
+
+    const central = new Worker(clone(start), all)
+    central.train(4 * rounds * local)
+    return {
+      'one worker alone, the best of four': Math.max(...apart.map(({ model }) => score(model))),
+      'four workers, averaged once at the end': score(once),
+      'four workers, averaged every 50 steps': score(shared),
+      'all digits in one place': score(central.model),
+    }
+  },
+  (share) => `${(100 * share).toFixed(2)} %`,
+)

