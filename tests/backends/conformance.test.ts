@@ -193,6 +193,16 @@ describe('a backend with one mistake fails', () => {
     expect(products.length).toBeGreaterThan(150)
     expect(await failuresOf(short, products)).toHaveLength(products.length)
   })
+  test('that ignores guards, or reduces to nothing', async () => {
+    const steered = cases.filter(({ name }) => /^foreach.*(skipped parts|beside an update).*every tail/.test(name))
+    expect(steered).toHaveLength(2)
+    const heedless = broken((kernel) =>
+      kernel.kind === 'foreach' ? { ...kernel, parts: kernel.parts.map(({ guard: _, ...part }) => part) } : kernel,
+    )
+    expect(await failuresOf(heedless, steered)).toHaveLength(2)
+    const idle = broken((kernel) => (kernel.kind === 'foreach' ? { ...kernel, reductions: [] } : kernel))
+    expect(await failuresOf(idle, steered)).toHaveLength(1)
+  })
   test('that transposes nothing', async () => {
     const flat = broken((kernel) =>
       kernel.kind === 'matmul'

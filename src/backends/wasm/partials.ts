@@ -3,6 +3,10 @@
  * and the two vectors of lanes of each chunk are kept: its partial result. A second launch combines those of a result
  * in ascending order, sums of f32 in f64 lanes, and then the lanes. So the order follows from the lengths alone.
  *
+ * Ladder: a moving average with four metrics, in the cache, one core, 128 and 256 bits, ns an element (alone 0.10, 0.09):
+ * lanes in registers to the end of a chunk 0.53, 0.46; in memory from the single vectors on, so that what the loop
+ * leaves goes into a pair of stores, 0.53, 0.28. A count of infinite elements alone 0.11, the speed of a core's cache.
+ *
  * Words of that launch: rows, and bytes from one chunk's partial result to the next; then for each result its operation
  * by number, how many chunks it has, the address of their partial results, and its own.
  */
