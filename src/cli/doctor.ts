@@ -28,7 +28,7 @@ export async function doctor(host: Host, flags: { readonly threads?: number | un
     ...Object.entries(device.backend.facts?.() ?? {}),
     [
       'memory',
-      `${mebibytes(used)} used, ${mebibytes(peak)} at most so far, ${mebibytes(reserved)} taken, limit ${mebibytes(limit)}`,
+      `${mebibytes(used)} used, ${mebibytes(peak)} at the peak, ${mebibytes(reserved)} taken, limit ${mebibytes(limit)}`,
     ],
     ...speeds,
   ]

@@ -1,5 +1,5 @@
 import type { MemoryStats } from '../../tensor/backend.js'
-import { DeviceError } from '../../tensor/errors.js'
+import { DeviceError, OptionError } from '../../tensor/errors.js'
 import { Holes } from './holes.js'
 
 const pageBytes = 65536
@@ -48,8 +48,13 @@ export class DeviceMemory {
 
   constructor(options: MemoryOptions) {
     this.shared = options.shared
+    const { maxBytes = mostPages * pageBytes } = options
+    if (!(maxBytes > 0))
+      throw new OptionError(
+        `maxBytes is ${maxBytes}, expected a number of bytes above 0. Leave it out for up to 4 GiB.`,
+      )
     const least = Math.ceil((options.reserved + slack) / pageBytes) + 1
-    const asked = Math.floor((options.maxBytes ?? mostPages * pageBytes) / pageBytes)
+    const asked = Math.floor(Math.min(maxBytes, mostPages * pageBytes) / pageBytes)
     const { memory, maximum } = reserve(least, Math.min(mostPages, Math.max(asked, least)), options.shared)
     this.wasm = memory
     this.maximumPages = maximum
@@ -116,11 +121,14 @@ export class DeviceMemory {
     const now = this.#bytes.byteLength / pageBytes
     const comfortable = Math.min(Math.max(missing, Math.min(now, 4096)), this.maximumPages - now)
     if (missing > this.maximumPages - now || !(this.#grow(comfortable) || this.#grow(missing))) {
+      const free = Math.max(this.#holes.largest, this.limit - slack - this.#top)
+      const why =
+        missing > this.maximumPages - now
+          ? `(largest free stretch: ${readable(free)})`
+          : `and the system gives no more than the ${readable(this.#bytes.byteLength)} that are taken`
       throw new DeviceError(
-        `${readable(byteLength)} more were needed, but ${readable(this.#used)} ` +
-          `of at most ${readable(this.limit)} are in use ` +
-          `(largest free stretch: ${readable(Math.max(this.#holes.largest, this.limit - slack - this.#top))}). ` +
-          'Free intermediate results with scope(() => …) or run the step with compile(…), which plans its memory.',
+        `${readable(byteLength)} more were needed, but ${readable(this.#used)} of at most ${readable(this.limit)} ` +
+          `are in use ${why}. Free intermediate results with scope(() => …) or run the step with compile(…), which plans its memory.`,
       )
     }
     this.#bytes = new Uint8Array(this.wasm.buffer)

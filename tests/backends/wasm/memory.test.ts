@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DeviceMemory } from '../../../src/backends/wasm/memory.js'
 import { DeviceError } from '../../../src/tensor/errors.js'
 
@@ -78,5 +78,38 @@ describe('DeviceMemory', () => {
     expect(refuse).toThrow(DeviceError)
     expect(refuse).toThrow(/5\.0 MiB more were needed.*8\.0 MiB.*scope.*compile/)
     expect(m.stats().used).toBe((4 << 20) + 64)
+  })
+
+  it('takes a smaller maximum where 4 GiB cannot be reserved, and says what the limit is', () => {
+    const Memory = WebAssembly.Memory
+    const asked: number[] = []
+    /** An engine that reserves at most 1 GiB and lets a memory grow to 8 MiB. */
+    class Small extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        const { maximum = 65536 } = descriptor
+        asked.push(maximum)
+        if (maximum > 16384) throw new RangeError('could not allocate memory')
+        super(descriptor)
+      }
+      override grow(pages: number): number {
+        if (this.buffer.byteLength + pages * 65536 > 8 << 20) throw new RangeError('failed to grow memory')
+        return super.grow(pages)
+      }
+    }
+    vi.stubGlobal('WebAssembly', { Memory: Small })
+    const m = new DeviceMemory({ shared: true, reserved: 4096 })
+    vi.unstubAllGlobals()
+    expect(asked).toEqual([65536, 32768, 16384])
+    expect(m.stats().limit).toBe(1 << 30)
+    m.allocate(4 << 20)
+    const refuse = () => m.allocate(5 << 20)
+    expect(refuse).toThrow(DeviceError)
+    expect(refuse).toThrow(/5\.0 MiB more were needed, but 4\.0 MiB of at most 1\.0 GiB.*system gives no more.*scope/)
+  })
+
+  it('never takes more than asked for, nor more than 4 GiB', () => {
+    expect(memory(3 << 20).limit).toBe(3 << 20)
+    expect(memory(2 ** 40).limit).toBeLessThanOrEqual(2 ** 32)
+    for (const wrong of [0, -1, Number.NaN]) expect(() => memory(wrong)).toThrow(/maxBytes is .*Leave it out/)
   })
 })
