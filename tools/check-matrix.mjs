@@ -1,5 +1,5 @@
 /**
- * Node 26 in every mode: the conformance suite, and one training, plain and compiled, with 1, 2 and 4 threads. Threads
+ * Node 26 in every mode: the conformance suite, and one training, plain and compiled, with 1, 2, 4 and 8 threads. Threads
  * never change a bit, nor does 256-bit against 128-bit FMA. Fetches Node 26 if it is not there.
  */
 import { spawnSync } from 'node:child_process'
@@ -10,7 +10,7 @@ import { node26 } from './node26.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const modes = process.arch === 'x64' ? ['256', 'fma', 'plain'] : ['fma', 'plain']
-const threads = [1, 2, 4]
+const threads = [1, 2, 4, 8]
 
 const failure = build({ ifStale: true })
 if (failure !== '') {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createReferenceBackend } from '../../src/backends/reference/index.js'
-import { createWasmBackend } from '../../src/backends/wasm/node.js'
+import { WasmBackend } from '../../src/backends/wasm/backend.js'
+import { createWasmBackend, nodeHost } from '../../src/backends/wasm/node.js'
 import type { Kernel } from '../../src/kernels/kernel.js'
 import type { Backend, Buffer as DeviceBuffer } from '../../src/tensor/backend.js'
 import { DeviceError } from '../../src/tensor/errors.js'
@@ -69,6 +70,7 @@ describe('one arithmetic: the same bits', () => {
   const toTheBit = cases.map(({ orElse, ...one }): ConformanceCase => ({ ...one, tolerance: { kind: 'exact' } }))
   const pairs = [
     ['plain', 1, 'plain', 2],
+    ['plain', 1, 'plain', 8],
     ['fma', 1, 'fma', 2],
     ['fma', 1, '256', 2],
   ] as const
@@ -77,7 +79,12 @@ describe('one arithmetic: the same bits', () => {
       const one = available({ name: mode, make: () => createWasmBackend({ mode, threads }) })
       const other = available({
         name: otherMode,
-        make: () => createWasmBackend({ mode: otherMode, threads: otherThreads }),
+        // Also small kernels are shared, and whatever number of cores there are.
+        make: () => {
+          const backend = new WasmBackend({ mode: otherMode, threads: otherThreads }, { ...nodeHost, shareAll: true })
+          expect(backend.startThreads()).toBe(otherThreads)
+          return backend
+        },
       })
       if (typeof one === 'string') return skip(one)
       if (typeof other === 'string') return skip(other)

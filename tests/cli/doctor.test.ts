@@ -12,9 +12,7 @@ it('doctor says what computes, with how much memory, and how fast', async () => 
   expect(facts.get('mode')).toContain('plain')
   expect(facts.get('threads')).toContain('1 at most')
   const size = String.raw`[\d,]+(\.\d)? MiB`
-  expect(facts.get('memory')).toMatch(
-    new RegExp(`${size} used, ${size} at the peak, ${size} taken, limit 1,024 MiB$`),
-  )
+  expect(facts.get('memory')).toMatch(new RegExp(`${size} used, ${size} at the peak, ${size} taken, limit 1,024 MiB$`))
   const [used = 0, peak = 0, taken = 0] = [...(facts.get('memory') ?? '').matchAll(/[\d.]+(?= MiB)/g)].map(Number)
   expect(used).toBeGreaterThan(0)
   expect(peak).toBeGreaterThanOrEqual(used)

@@ -17,7 +17,8 @@ import { loadModel, saveModel, saveModelSync } from 'dfdt/io'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { copy, ema, update } from 'dfdt/update'
-import { createWasmBackend } from '../../src/backends/wasm/node.js'
+import { WasmBackend } from '../../src/backends/wasm/backend.js'
+import { nodeHost } from '../../src/backends/wasm/node.js'
 import { median } from '../../bench/harness/median.js'
 import type { Backend } from '../../src/tensor/backend.js'
 import { recordOf } from '../../src/tensor/record.js'
@@ -28,7 +29,7 @@ const trials = 100
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 describe('a thread that dies', () => {
-  const backend = createWasmBackend({ mode: 'plain', threads: 2 })
+  const backend = new WasmBackend({ mode: 'plain', threads: 2 }, nodeHost)
   const device = new Device(backend)
   const folder = mkdtempSync(join(tmpdir(), 'dfdt-broken-'))
   const { workers, stop } = watchWorkers()

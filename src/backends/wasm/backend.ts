@@ -10,6 +10,7 @@ import { DeviceMemory, readable } from './memory.js'
 import { chooseMode, type Mode, type ModeName, reasonFor, type WideSwitch } from './modes.js'
 import { extents, kernelKey, prepare } from './prepare.js'
 import { makeProgram } from './program.js'
+import { Sharing } from './sharing.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 import { type TrialRunner, Tuning } from './tuning.js'
 
@@ -34,14 +35,16 @@ export interface Host {
   readonly registers?: number
   /** Absent where tiles are not tried out in the background. */
   readonly trials?: TrialRunner | undefined
+  /** For tests: threads that have started take part in every kernel, however small. */
+  readonly shareAll?: boolean
 }
 
 /** Addresses below this belong to the backend: 0 to 4 KiB words of the thread pool, then argument blocks. */
 const reservedBytes = 64 * 1024
 const controlAddress = 256
 const blockAddress = 4096
-/** Work in ns from which other threads are started, and from which they are asked to help. */
-const startFrom = 40_000
+/** Work in ns from which other threads are started or woken, and from which those awake are asked to help. */
+const wakeFrom = 40_000
 const shareFrom = 5_000
 const mostPrepared = 4096
 /** Larger scratch memory is given back at once. */
@@ -68,6 +71,8 @@ export class WasmBackend implements Backend {
   readonly #tuning: Tuning
   #target: Target
   readonly #pool: ThreadPool | undefined
+  readonly #sharing = new Sharing()
+  readonly #shareFrom: number
   readonly #asked: number
   readonly #askedMode: ModeName | undefined
   /** By descriptor, then by its structure: ops make descriptors anew at each call. */
@@ -90,6 +95,7 @@ export class WasmBackend implements Backend {
     }
     this.mode = chooseMode(options.mode, host.enableWide)
     this.#askedMode = options.mode
+    this.#shareFrom = host.shareAll ? 0 : shareFrom
     this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
@@ -306,14 +312,22 @@ export class WasmBackend implements Backend {
     const run = this.#functions.get(entry) ?? this.#instantiate(entry)
     this.#tuning.worked(nanoseconds)
     const pool = this.#pool
-    if (pool && nanoseconds > shareFrom && this.#helped(pool, nanoseconds)) pool.run(entry, run, params, nanoseconds)
-    else runAlone(run, params)
+    if (!pool || nanoseconds < this.#shareFrom) runAlone(run, params)
+    else if (pool.threads === 1) {
+      if (nanoseconds > wakeFrom) pool.start()
+      runAlone(run, params)
+    } else if (this.#shareFrom === 0) pool.run(entry, run, params, nanoseconds)
+    else this.#runFaster(pool, entry, run, params, nanoseconds)
   }
 
-  #helped(pool: ThreadPool, nanoseconds: number): boolean {
-    if (pool.threads > 1) return pool.helps(nanoseconds)
-    if (nanoseconds > startFrom) pool.start()
-    return false
+  /** With the others' help or without, whichever is faster these days. */
+  #runFaster(pool: ThreadPool, entry: Entry, run: KernelFunction, params: number, nanoseconds: number): void {
+    const choice = this.#sharing.of(entry, nanoseconds)
+    const shared = choice.shared && (nanoseconds > wakeFrom || !pool.asleep)
+    const start = performance.now()
+    if (shared) pool.run(entry, run, params, nanoseconds)
+    else runAlone(run, params)
+    choice.note(shared, performance.now() - start, nanoseconds)
   }
 
   #instantiate(entry: Entry): KernelFunction {

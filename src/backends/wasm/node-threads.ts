@@ -28,12 +28,6 @@ const words = {
 } as const
 const wordCount = words.files + maxThreads
 const spins = 4000
-/** Work in ns that is worth waking sleepers for. */
-const worthWaking = 40_000
-/** Kernels longer than this in ns are always shared: a late helper costs less than half of them. */
-const alwaysShared = 2_000_000
-/** Longest time without help, in kernels. */
-const longestRest = 1024
 /** A sleeping thread looks around after this long, ms. */
 const slice = 10
 /** A run that spends this many slices and twenty times its expected time on waiting is given up: a kernel that never ends. */
@@ -172,9 +166,6 @@ class NodeThreadPool implements ThreadPool {
   /** Slices that this run may still wait. */
   #slices = 0
   #idleTimer: NodeJS.Timeout | undefined
-  /** Kernels still to run without help, and how many the next rest would be. */
-  #rest = 0
-  #nextRest = 16
 
   constructor(
     private readonly memory: WebAssembly.Memory,
@@ -191,12 +182,8 @@ class NodeThreadPool implements ThreadPool {
     return this.#checkedIn ? this.wanted : 1
   }
 
-  helps(nanoseconds: number): boolean {
-    if (nanoseconds < alwaysShared && this.#rest > 0) {
-      this.#rest--
-      return false
-    }
-    return nanoseconds > worthWaking || Atomics.load(this.#control, words.sleepers) === 0
+  get asleep(): boolean {
+    return Atomics.load(this.#control, words.sleepers) > 0
   }
 
   start(): void {
@@ -262,17 +249,16 @@ class NodeThreadPool implements ThreadPool {
       trap = error
       Atomics.store(c, words.failed, 1)
     }
-    this.#wait(before, nanoseconds)
+    this.#wait(before)
     if (Atomics.load(c, words.failed) !== 0) throw this.#giveUp(trap)
   }
 
   /** Until all workers are done with the job that began at `before`, or one is lost. */
-  #wait(before: number, nanoseconds: number): void {
+  #wait(before: number): void {
     const c = this.#control
     const workers = this.wanted - 1
     const open = () => ((Atomics.load(c, words.done) - before) | 0) < workers
     for (let spin = 0; spin < spins; spin++) if (!open()) return
-    const began = performance.now()
     Atomics.store(c, words.caller, 1)
     while (open()) {
       const now = Atomics.load(c, words.done)
@@ -281,15 +267,6 @@ class NodeThreadPool implements ThreadPool {
       if (Atomics.wait(c, words.done, now, slice) === 'timed-out' && this.#lost()) break
     }
     Atomics.store(c, words.caller, 0)
-    this.#learn((performance.now() - began) * 1e6, nanoseconds)
-  }
-
-  /** Rests after a helper that was later than the whole kernel would have taken alone, longer each time in a row. */
-  #learn(waited: number, nanoseconds: number): void {
-    if (waited > nanoseconds + 50_000) {
-      this.#rest = this.#nextRest
-      this.#nextRest = Math.min(longestRest, this.#nextRest * 2)
-    } else this.#nextRest = Math.max(16, this.#nextRest >> 1)
   }
 
   #send(entry: Entry): void {

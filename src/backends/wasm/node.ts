@@ -1,11 +1,19 @@
 import { availableParallelism } from 'node:os'
 import { arch, env } from 'node:process'
-import type { WasmBackendOptions } from './backend.js'
+import type { Host, WasmBackendOptions } from './backend.js'
 import { WasmBackend } from './backend.js'
 import type { ModeName } from './modes.js'
 import { nodeThreadPool } from './node-threads.js'
 import { nodeTrials } from './node-trials.js'
 import { enableWide } from './node-wide.js'
+
+/** This machine, except that tiles are not tried out in the background. */
+export const nodeHost: Host = {
+  threadPool: nodeThreadPool,
+  cores: availableParallelism(),
+  enableWide,
+  registers: arch === 'arm64' ? 32 : 16,
+}
 
 /**
  * The wasm backend with all cores of this machine. `DFDT_MODE`, `DFDT_TILE` and `DFDT_THREADS` in the environment speak
@@ -21,12 +29,6 @@ export function createWasmBackend(options: WasmBackendOptions = {}): WasmBackend
     ...(threads ? { threads: Number(threads) } : {}),
     ...options,
   }
-  return new WasmBackend(asked, {
-    threadPool: nodeThreadPool,
-    cores: availableParallelism(),
-    enableWide,
-    registers: arch === 'arm64' ? 32 : 16,
-    // A mode from outside is for comparing: nothing changes then on the way.
-    trials: mode ? undefined : nodeTrials,
-  })
+  // A mode from outside is for comparing: nothing changes then on the way.
+  return new WasmBackend(asked, mode ? nodeHost : { ...nodeHost, trials: nodeTrials })
 }

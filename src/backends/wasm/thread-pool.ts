@@ -4,11 +4,8 @@ import type { Entry, KernelFunction } from './launch.js'
 export interface ThreadPool {
   /** Threads that take part now, the calling one included; 1 until the others have checked in. */
   readonly threads: number
-  /**
-   * Whether a kernel of this length is faster with the others' help. Waking sleepers takes some 20 µs, and where other
-   * programs use the cores, a helper may be late by a whole time slice: then kernels go without help for a while.
-   */
-  helps(nanoseconds: number): boolean
+  /** Whether some of the others sleep: waking them takes some 20 µs. */
+  readonly asleep: boolean
   /** Starts the others in the background, where they do not run. */
   start(): void
   /** Waits until all have checked in; whether they have. */

@@ -12,7 +12,7 @@ import { type Entry, type KernelFunction, kernelParameters } from '../../../src/
 import { DeviceMemory } from '../../../src/backends/wasm/memory.js'
 import { tiles } from '../../../src/backends/wasm/matmul/tile.js'
 import { modes } from '../../../src/backends/wasm/modes.js'
-import { createWasmBackend } from '../../../src/backends/wasm/node.js'
+import { nodeHost } from '../../../src/backends/wasm/node.js'
 import { nodeThreadPool } from '../../../src/backends/wasm/node-threads.js'
 import { makeProgram, type ProgramHost } from '../../../src/backends/wasm/program.js'
 import { input, scalar, uniform } from '../../../src/kernels/expr.js'
@@ -32,7 +32,7 @@ async function result(
   outputLength: number,
   threads: number,
 ): Promise<Buffer> {
-  const backend = createWasmBackend({ threads, mode: 'plain' })
+  const backend = new WasmBackend({ threads, mode: 'plain' }, nodeHost)
   expect(backend.startThreads()).toBe(threads)
   const buffers = [...inputs.map((values) => bufferOf(backend, values)), backend.allocate(outputLength * 4)]
   backend.run(kernel, buffers, [0.25, 0.75])
@@ -144,7 +144,7 @@ it('adds rows with equal indices in order on any number of threads', async () =>
     output: packed([50, 300]),
   }
   const run = async (threads: number) => {
-    const backend = createWasmBackend({ threads, mode: 'plain' })
+    const backend = new WasmBackend({ threads, mode: 'plain' }, nodeHost)
     expect(backend.startThreads()).toBe(threads)
     const buffers = [noise(600_000), words, noise(15_000, 3)].map((values) => bufferOf(backend, values))
     backend.run(kernel, buffers, [])
@@ -179,11 +179,7 @@ function runLarge(backend: WasmBackend): Uint8Array {
 const withIdleTime = (idle: number): WasmBackend =>
   new WasmBackend(
     { threads: 2, mode: 'plain' },
-    {
-      threadPool: (memory, threads, control) => nodeThreadPool(memory, threads, control, idle),
-      cores: 2,
-      enableWide: () => undefined,
-    },
+    { ...nodeHost, threadPool: (memory, threads, control) => nodeThreadPool(memory, threads, control, idle) },
   )
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
@@ -192,7 +188,7 @@ describe('when a worker has gone', () => {
   afterAll(stop)
 
   it('between runs, another takes its place when there is work', async () => {
-    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
     expect(backend.startThreads()).toBe(2)
     const before = runLarge(backend)
     await Promise.all(workers.map((worker) => worker.terminate()))
@@ -204,7 +200,7 @@ describe('when a worker has gone', () => {
   })
 
   it('while one runs, the run throws soon instead of hanging, and the next are right', async () => {
-    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
     for (let i = 0; i < 3; i++) {
       expect(backend.startThreads()).toBe(2)
       const before = runLarge(backend)
@@ -240,7 +236,7 @@ describe('when a worker has gone', () => {
   })
 
   it('nor do threads start once the backend is closed', async () => {
-    const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
     await backend.close()
     expect(backend.startThreads(20)).toBe(1)
   })
@@ -250,7 +246,7 @@ it('one thread computes where threads cannot be started', async () => {
   const start = vi.spyOn(Worker.prototype, 'on').mockImplementation(() => {
     throw new Error('Access to this API has been restricted')
   })
-  const backend = createWasmBackend({ threads: 2, mode: 'plain' })
+  const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
   expect(backend.startThreads(20)).toBe(1)
   start.mockRestore()
   expect(runLarge(backend)).toHaveLength(length * 4)
@@ -316,7 +312,7 @@ describe('a kernel that traps', () => {
   )
 
   it('also where there is one thread', async () => {
-    const backend = createWasmBackend({ threads: 1, mode: 'plain' })
+    const backend = new WasmBackend({ threads: 1, mode: 'plain' }, nodeHost)
     const trapNow = () => {
       throw new WebAssembly.RuntimeError('unreachable')
     }
