@@ -35,7 +35,7 @@ export interface Host {
   readonly registers?: number
   /** Absent where tiles are not tried out in the background. */
   readonly trials?: TrialRunner | undefined
-  /** For tests: threads that have started take part in every kernel, however small. */
+  /** For tests: threads that have started take part in all that can be shared, however small. */
   readonly shareAll?: boolean
 }
 
@@ -95,7 +95,7 @@ export class WasmBackend implements Backend {
     }
     this.mode = chooseMode(options.mode, host.enableWide)
     this.#askedMode = options.mode
-    this.#shareFrom = host.shareAll ? 0 : shareFrom
+    this.#shareFrom = host.shareAll ? Number.MIN_VALUE : shareFrom
     this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
@@ -316,7 +316,7 @@ export class WasmBackend implements Backend {
     else if (pool.threads === 1) {
       if (nanoseconds > wakeFrom) pool.start()
       runAlone(run, params)
-    } else if (this.#shareFrom === 0) pool.run(entry, run, params, nanoseconds)
+    } else if (this.#shareFrom < shareFrom) pool.run(entry, run, params, nanoseconds)
     else this.#runFaster(pool, entry, run, params, nanoseconds)
   }
 

@@ -44,6 +44,8 @@ interface Placed {
   /** Addresses of words that must not be 0. */
   readonly guards: readonly number[]
   readonly check: Prepared['check']
+  /** Rough time of what threads can share: 0 where the scratch memory is for one. */
+  readonly nanoseconds: number
 }
 
 interface PlacedStep {
@@ -84,7 +86,11 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
     'scalar' in guard ? conditionAt(conditions.indexOf(guard.scalar)) : host.address(guard.buffer) + guard.byteOffset
 
   let next = base + headBytes
-  const place = ({ step, prepared: ready }: { step: PlanStep; prepared: Prepared }, from: number): PlacedStep => {
+  const place = (
+    { step, prepared: ready }: { step: PlanStep; prepared: Prepared },
+    from: number,
+    alone: boolean,
+  ): PlacedStep => {
     const launches = ready.launches.map((launch, i) => {
       const params = next
       next += align(launch.block.byteLength)
@@ -94,18 +100,20 @@ export function makeProgram(plan: Plan, host: ProgramHost): Executable {
         const address = operand === scratch ? from : host.address(step.buffers[operand] ?? 0)
         words[(params >>> 2) + word] = address + bytes
       }
-      return { launch, step, params, guards: step.guards.map(guardAt), check: i === 0 ? ready.check : undefined }
+      const nanoseconds = alone ? 0 : launch.nanoseconds
+      const check = i === 0 ? ready.check : undefined
+      return { launch, step, params, guards: step.guards.map(guardAt), check, nanoseconds }
     })
     return { step, prepared: ready, scratch: from, launches }
   }
   const phases: PlacedPhase[] = prepared.map(({ shared, single }) => {
     let from = scratchStart
     const side = shared.map((step) => {
-      const placed = place(step, from)
+      const placed = place(step, from, false)
       from += scratchOf(step, host.threads)
       return placed
     })
-    return { shared: side, single: single.map((step) => place(step, from)) }
+    return { shared: side, single: single.map((step) => place(step, from, true)) }
   })
   const flags = conditions.map((position, i) => ({ word: conditionAt(i) >>> 2, position, dtype: 'bool' as const }))
   return new WasmProgram(phases, base, flags, host)
@@ -143,11 +151,7 @@ class WasmProgram implements Executable {
     )
     this.#scalars = [...conditions, ...scalars]
     // Only shared kernels gain from other threads.
-    this.#nanoseconds = phases.reduce(
-      (sum, { shared }) =>
-        sum + shared.reduce((n, { launches }) => n + launches.reduce((m, { launch }) => m + launch.nanoseconds, 0), 0),
-      0,
-    )
+    this.#nanoseconds = this.#launches.reduce((sum, { nanoseconds }) => sum + nanoseconds, 0)
     this.#entry = emitProgram(phases, base, host.target)
   }
 
@@ -161,10 +165,10 @@ class WasmProgram implements Executable {
     this.#fill(table)
     // Also those without a launch, such as kernels on empty tensors.
     const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
-    for (const { launch, params, step, check, guards } of this.#launches) {
+    for (const { launch, params, step, check, guards, nanoseconds } of this.#launches) {
       if (!this.#holds(guards)) continue
       const start = performance.now()
-      this.host.run(launch.entry, params, launch.nanoseconds)
+      this.host.run(launch.entry, params, nanoseconds)
       times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
       check?.(this.host.words, params >>> 2)
     }
