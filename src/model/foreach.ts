@@ -1,5 +1,5 @@
 import type { DType } from '../shapes/dtype.js'
-import type { Expr } from '../kernels/expr.js'
+import { type Expr, input } from '../kernels/expr.js'
 import type { ForeachKernel, Part, Place, Reduction } from '../kernels/kernel.js'
 import type { Device } from '../tensor/device.js'
 import type { Scalars } from '../tensor/recorder.js'
@@ -115,4 +115,9 @@ export function foreachTensors(
   const pass = prepareForeach(exprs, stretches, reductions)
   if (pass) runPass(pass, scalars)
   return pass?.results ?? []
+}
+
+/** One tensor's values in another of the same shape, converted. */
+export function copyInto(target: TensorRecord, source: TensorRecord): void {
+  foreachTensors([input(0, source.dtype).cast(target.dtype)], [{ reads: [source], writes: [target] }], [])
 }

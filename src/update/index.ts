@@ -1,3 +1,4 @@
+export { average, type AverageOperands, type AverageOptions } from './average.js'
 export { copy } from './copy.js'
 export {
   defineRule,
@@ -30,3 +31,13 @@ export {
   snapshotMetadata,
 } from './post-hoc.js'
 export { type UpdateOptions, type UpdatePair, update } from './update.js'
+export { elastic } from './elastic.js'
+export { lerp } from './lerp.js'
+export { lookahead } from './lookahead.js'
+export { outerNesterov } from './outer-nesterov.js'
+export { powerEma } from './power-ema.js'
+export { slerp } from './slerp.js'
+export { greedySoup, modelStock, type Score, type Soup, wiseFt, type WiseFtPoint } from './soups.js'
+export { swa } from './swa.js'
+export { switchEma } from './switch-ema.js'
+export * as schedules from './schedule.js'

@@ -1,8 +1,7 @@
 import type { AverageOf } from '../model/averaged.js'
 import { zipModels } from '../model/compare.js'
-import { foreachTensors } from '../model/foreach.js'
+import { copyInto } from '../model/foreach.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
-import { input } from '../kernels/expr.js'
 import { CaptureError, OptionError } from '../shapes/errors.js'
 import type { Device } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
@@ -483,9 +482,4 @@ export class FollowingShadow<M extends object> {
       pending: this.#putOff?.pending ?? [],
     }
   }
-}
-
-/** One tensor's values in another of the same shape. */
-function copyInto(target: TensorRecord, source: TensorRecord): void {
-  foreachTensors([input(0, source.dtype).cast(target.dtype)], [{ reads: [source], writes: [target] }], [])
 }

@@ -2,7 +2,24 @@ import { compile, f32, manualSeed, mse, normal, ones, setDefaultDevice, type Ten
 import { saveModelSync } from 'dfdt/io'
 import { freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
 import { adam, sgd } from 'dfdt/optim'
-import { copy, defineRule, ema, follow, type ShadowOptions, type UpdateRule, update } from 'dfdt/update'
+import {
+  copy,
+  defineRule,
+  elastic,
+  ema,
+  follow,
+  lerp,
+  lookahead,
+  outerNesterov,
+  powerEma,
+  type ShadowOptions,
+  schedules,
+  slerp,
+  swa,
+  switchEma,
+  type UpdateRule,
+  update,
+} from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { NonFiniteError, OptionError } from '../../src/tensor/errors.js'
@@ -96,6 +113,16 @@ describe.each(devices)('follow on $name', ({ make }) => {
     'no errors': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'error' } },
     metrics: { rule: () => ema({ decay: 0.9 }), options: { metrics: true } },
     lazy: { rule: () => ema({ decay: 0.9 }), options: { lazy: true } },
+    swa: { rule: () => swa() },
+    powerEma: { rule: () => powerEma({ sigmaRel: 0.15 }), options: { every: 2 } },
+    lookahead: { rule: () => lookahead({ alpha: 0.5 }), options: { every: 3 } },
+    switchEma: { rule: () => switchEma({ decay: 0.8, period: 4 }) },
+    elastic: { rule: () => elastic({ alpha: 0.2 }) },
+    outerNesterov: { rule: () => outerNesterov(), options: { every: 4 } },
+    lerp: { rule: () => lerp(0.25) },
+    slerp: { rule: () => slerp(0.25) },
+    'a half-life that grows': { rule: () => ema({ halfLife: schedules.shareOfRun(0.3) }) },
+    debias: { rule: () => ema({ decay: schedules.debias(0.9) }) },
     momentum: {
       rule: () =>
         defineRule({

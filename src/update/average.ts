@@ -1,0 +1,137 @@
+import { type Expr, input, scalar } from '../kernels/expr.js'
+import { copyInto, foreachTensors, type Stretch } from '../model/foreach.js'
+import { zipModels } from '../model/compare.js'
+import type { SameTree, SrcArg } from '../model/paths.js'
+import { isFloat } from '../shapes/dtype.js'
+import { OptionError } from '../shapes/errors.js'
+import type { TensorRecord } from '../tensor/record.js'
+import { blendDType } from './blend.js'
+
+/** Models of one structure. */
+export interface AverageOperands<A, B> {
+  /** The model that becomes the mean. */
+  readonly target: A
+  readonly sources: readonly SrcArg<SameTree<A, B>, B>[]
+}
+
+/** How models are averaged. */
+export interface AverageOptions {
+  /** One for each source, not negative; only their ratios count. Default: all the same. */
+  readonly weights?: readonly number[]
+}
+
+/** More sources than this in one pass would not fit the registers. */
+const mostSources = 6
+
+/**
+ * The weighted mean of several models, in place: `target ← Σ wᵢ·sourceᵢ / Σ wᵢ`, parameters and float buffers. A running
+ * variance becomes that of all the data together, `Σ wᵢ·(varᵢ + (meanᵢ − mean)²)`: within and between the models.
+ * Integers, such as counters, are those of the first source. Equal models stay equal bit for bit, and a source of weight 0
+ * is not read. Federated averaging, soups, local SGD.
+ *
+ * Throws: `ShapeError` listing every difference between the models, `OptionError` for weights that do not fit; nothing is
+ * written then.
+ * Torch: a loop over `state_dict`s; none pools the variances.
+ * Paper: McMahan et al., "Communication-efficient learning of deep networks from decentralized data", 2017, algorithm 1.
+ * @example average({ target: server, sources: workers }, { weights: workers.map(({ images }) => images) })
+ */
+export function average<A extends object, B extends object>(
+  { target, sources }: AverageOperands<A, B>,
+  { weights = sources.map(() => 1) }: AverageOptions = {},
+): void {
+  const shares = sharesOf(weights, sources.length)
+  const pairs = sources.map((source) => zipModels('average', target, source as object))
+  const used = shares.flatMap((share, i) => (share > 0 ? [{ share, pairs: pairs[i] ?? [] }] : []))
+  const first = pairs[0] ?? []
+  const variances: Entry[] = []
+  const means = new Map<string, Entry>()
+  const floats: Entry[] = []
+  for (const [i, { path, target: to, source }] of first.entries()) {
+    const records = used.flatMap(({ pairs: own }) => own[i]?.source.tensor ?? [])
+    const entry = { path, target: to.tensor, sources: records }
+    if (!isFloat(to.tensor.dtype)) copyInto(to.tensor, source.tensor)
+    else if (to.role === 'buffer' && path.endsWith('running_var')) variances.push(entry)
+    else {
+      floats.push(entry)
+      means.set(path, entry)
+    }
+  }
+  const list = used.map(({ share }) => share)
+  weighted(floats, list)
+  for (const entry of variances) pool(entry, means.get(entry.path.replace(/running_var$/, 'running_mean')), list)
+}
+
+/** A tensor of the target with those of the sources. */
+interface Entry {
+  readonly path: string
+  readonly target: TensorRecord
+  readonly sources: readonly TensorRecord[]
+}
+
+function sharesOf(weights: readonly number[], count: number): number[] {
+  const refuse = (message: string): never => {
+    throw new OptionError(`average: ${message}.`, { op: 'average' })
+  }
+  if (count === 0) refuse('needs at least one source')
+  if (weights.length !== count) refuse(`needs one weight for each source, got ${weights.length} for ${count}`)
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  if (!weights.every((weight) => weight >= 0) || !(total > 0 && Number.isFinite(total)))
+    refuse(`weights are numbers from 0 of which one is above, got ${weights.join(', ')}`)
+  return weights.map((weight) => weight / total)
+}
+
+/** `Σ wᵢ·xᵢ` as the first plus weighted differences from it: equal models stay equal. Several passes where need be. */
+function weighted(entries: readonly Entry[], shares: readonly number[]): void {
+  for (const group of byDType(entries)) {
+    const { target: to } = group[0] ?? {}
+    if (!to) continue
+    const dtype = blendDType(to.dtype)
+    const read = (slot: number) => input(slot, to.dtype).cast(dtype)
+    const add = (sum: Expr, from: number, count: number) => {
+      let next = sum
+      for (let i = 0; i < count; i++) next = scalar(i, dtype).fma(read(from + i).sub(read(0)), next)
+      return next.cast(to.dtype)
+    }
+    // The first source is slot 0; what is there already, if anything, is slot 1.
+    for (let from = 1; from === 1 || from < shares.length; from += mostSources) {
+      const part = shares.slice(from, from + mostSources)
+      const going = from > 1
+      const stretches = group.map(({ target, sources }): Stretch => {
+        const [base = target] = sources
+        return {
+          reads: [base, ...(going ? [target] : []), ...sources.slice(from, from + mostSources)],
+          writes: [target],
+        }
+      })
+      foreachTensors([add(read(going ? 1 : 0), going ? 2 : 1, part.length)], stretches, part)
+    }
+  }
+}
+
+/** The variance of all data together, once the means are averaged. */
+function pool(variance: Entry, mean: Entry | undefined, shares: readonly number[]): void {
+  const { target, sources } = variance
+  if (!mean) {
+    weighted([variance], shares)
+    return
+  }
+  const dtype = blendDType(target.dtype)
+  shares.forEach((share, i) => {
+    const [own = target, centre = target] = [sources[i], mean.sources[i]]
+    const read = (slot: number) => input(slot, target.dtype).cast(dtype)
+    const spread = read(0).add(read(1).sub(read(2)).square())
+    const next = i === 0 ? scalar(0, dtype).mul(spread) : scalar(0, dtype).fma(spread, read(3))
+    const reads = [own, centre, mean.target, ...(i === 0 ? [] : [target])]
+    foreachTensors([next.cast(target.dtype)], [{ reads, writes: [target] }], [share])
+  })
+}
+
+function byDType(entries: readonly Entry[]): Entry[][] {
+  const groups = new Map<string, Entry[]>()
+  for (const entry of entries) {
+    const group = groups.get(entry.target.dtype) ?? []
+    groups.set(entry.target.dtype, group)
+    group.push(entry)
+  }
+  return [...groups.values()]
+}

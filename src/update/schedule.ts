@@ -1,0 +1,133 @@
+import { OptionError } from '../shapes/errors.js'
+import type { Schedule } from './define.js'
+
+/**
+ * Rates that change: pure functions of n, the number of updates made before this one (0 at the first). Use them where a
+ * rate takes a number: `ema({ decay: schedules.inverse() })`, `ema({ tau: schedules.cosine(0.004, 0, 100_000) })`.
+ */
+
+function requireThat(name: string, holds: boolean, what: string): void {
+  if (!holds) throw new OptionError(`${name}: ${what}.`, { op: name })
+}
+const isWeight = (value: number): boolean => value >= 0 && value <= 1
+
+/**
+ * A decay that warms up as TensorFlow's averages do: `min(most, (1 + n) / (10 + n))`.
+ *
+ * Throws: `OptionError` unless `most` is in [0, 1].
+ * Torch: none; TF1 `ExponentialMovingAverage(num_updates=n)`, diffusers' `EMAModel` (n + 1 there: its first is n = 1).
+ * @example ema({ decay: schedules.warmUp(0.9999) })
+ */
+export function warmUp(most = 0.9999): Schedule {
+  requireThat('warmUp', isWeight(most), `the largest decay is in [0, 1], got ${most}`)
+  return (n) => Math.min(most, (1 + n) / (10 + n))
+}
+
+/**
+ * A decay that warms up by a power: `1 − (1 + n/gamma)^(−power)`, between `least` and `most`. The powers in use are 2/3 for
+ * long and 3/4 for short trainings.
+ *
+ * Throws: `OptionError` for values out of range.
+ * Torch: none; `EMAWarmup` of k-diffusion, ema_pytorch's and timm's `use_warmup` (their first update counts as n = 0, too).
+ * @example ema({ decay: schedules.inverse({ power: 3 / 4 }) })
+ */
+export function inverse({
+  gamma = 1,
+  power = 2 / 3,
+  least = 0,
+  most = 0.9999,
+}: {
+  readonly gamma?: number
+  readonly power?: number
+  readonly least?: number
+  readonly most?: number
+} = {}): Schedule {
+  requireThat('inverse', gamma > 0 && power > 0, `gamma and power are above 0, got ${gamma} and ${power}`)
+  const range = isWeight(least) && isWeight(most) && least <= most
+  requireThat('inverse', range, `0 ≤ least ≤ most ≤ 1, got ${least} and ${most}`)
+  return (n) => Math.min(most, Math.max(least, -Math.expm1(-power * Math.log1p(n / gamma))))
+}
+
+/**
+ * A decay that warms up over a time: `most · (1 − e^(−(n + 1)/updates))`.
+ *
+ * Throws: `OptionError` for values out of range.
+ * Torch: none; Ultralytics' `ModelEMA(decay, tau=updates)`, whose first update counts as 1.
+ * @example ema({ decay: schedules.exponential(0.9999, 2000) })
+ */
+export function exponential(most = 0.9999, updates = 2000): Schedule {
+  requireThat(
+    'exponential',
+    isWeight(most) && updates > 0,
+    `decay in [0, 1] and updates above 0, got ${most}, ${updates}`,
+  )
+  return (n) => most * -Math.expm1(-(n + 1) / updates)
+}
+
+/**
+ * The decay of a bias-corrected average, without a second tensor: `1 − (1 − d)/(1 − d^(n + 1))`. The first update copies;
+ * then the average is that of zeros, divided by `1 − d^n`, at every moment.
+ *
+ * Throws: `OptionError` unless d is in [0, 1).
+ * Torch: none; optax's `ema(decay, debias=True)`.
+ * @example ema({ decay: schedules.debias(0.999) })
+ */
+export function debias(decay: number): Schedule {
+  requireThat('debias', decay >= 0 && decay < 1, `the decay is in [0, 1), got ${decay}`)
+  const log = Math.log(decay)
+  return (n) => 1 + (1 - decay) / Math.expm1((n + 1) * log)
+}
+
+/**
+ * Half a cosine from one value to another: `to + (from − to)·(1 + cos(πn/updates))/2`, then `to`.
+ *
+ * Throws: `OptionError` for values that are none, or a length below 1.
+ * Torch: BYOL's, DINO's and MoCo v3's momentum schedules; DINO's last value is reached one update later here.
+ * @example ema({ decay: schedules.cosine(0.996, 1, 100_000) })
+ */
+export function cosine(from: number, to: number, updates: number): Schedule {
+  requireLine('cosine', from, to, updates)
+  return (n) => (n >= updates ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / updates))) / 2)
+}
+
+/**
+ * A line from one value to another: `from + (to − from)·n/updates`, then `to`.
+ *
+ * Throws: `OptionError` for values that are none, or a length below 1.
+ * Torch: none; fairseq's data2vec (`ema_decay` to `ema_end_decay`), I-JEPA's momentum.
+ * @example ema({ decay: schedules.linear(0.999, 0.9999, 30_000) })
+ */
+export function linear(from: number, to: number, updates: number): Schedule {
+  requireLine('linear', from, to, updates)
+  return (n) => (n >= updates ? to : from + ((to - from) * n) / updates)
+}
+
+/**
+ * From one value to another along a power: `to + (from − to)·(1 − n/updates)^power`, then `to`.
+ *
+ * Throws: `OptionError` for values that are none, a length below 1, or a power that is not above 0.
+ * Torch: none; TF's `PolynomialDecay`.
+ * @example ema({ tau: schedules.power(0.1, 0.001, 10_000, 2) })
+ */
+export function power(from: number, to: number, updates: number, exponent: number): Schedule {
+  requireLine('power', from, to, updates)
+  requireThat('power', exponent > 0, `the exponent is above 0, got ${exponent}`)
+  return (n) => (n >= updates ? to : to + (from - to) * (1 - n / updates) ** exponent)
+}
+
+/**
+ * A half-life that grows with the run: `share · (n + 1)` updates, so that the average always spans the same part of it.
+ *
+ * Throws: `OptionError` unless the share is above 0.
+ * Torch: none; torchtitan's `half_life_fraction`.
+ * @example ema({ halfLife: schedules.shareOfRun(0.05) })
+ */
+export function shareOfRun(share: number): Schedule {
+  requireThat('shareOfRun', share > 0, `the share is above 0, got ${share}`)
+  return (n) => share * (n + 1)
+}
+
+function requireLine(name: string, from: number, to: number, updates: number): void {
+  requireThat(name, Number.isFinite(from) && Number.isFinite(to), `both ends are numbers, got ${from} and ${to}`)
+  requireThat(name, updates >= 1, `the length is at least 1 update, got ${updates}`)
+}
