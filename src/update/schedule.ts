@@ -18,7 +18,7 @@ const isWeight = (value: number): boolean => value >= 0 && value <= 1
  * Torch: none; TF1 `ExponentialMovingAverage(num_updates=n)`, diffusers' `EMAModel` (n + 1 there: its first is n = 1).
  * @example ema({ decay: schedules.warmUp(0.9999) })
  */
-export function warmUp(most = 0.9999): Schedule {
+function warmUp(most = 0.9999): Schedule {
   requireThat('warmUp', isWeight(most), `the largest decay is in [0, 1], got ${most}`)
   return (n) => Math.min(most, (1 + n) / (10 + n))
 }
@@ -31,7 +31,7 @@ export function warmUp(most = 0.9999): Schedule {
  * Torch: none; `EMAWarmup` of k-diffusion, ema_pytorch's and timm's `use_warmup` (their first update counts as n = 0, too).
  * @example ema({ decay: schedules.inverse({ power: 3 / 4 }) })
  */
-export function inverse({
+function inverse({
   gamma = 1,
   power = 2 / 3,
   least = 0,
@@ -55,7 +55,7 @@ export function inverse({
  * Torch: none; Ultralytics' `ModelEMA(decay, tau=updates)`, whose first update counts as 1.
  * @example ema({ decay: schedules.exponential(0.9999, 2000) })
  */
-export function exponential(most = 0.9999, updates = 2000): Schedule {
+function exponential(most = 0.9999, updates = 2000): Schedule {
   requireThat(
     'exponential',
     isWeight(most) && updates > 0,
@@ -72,7 +72,7 @@ export function exponential(most = 0.9999, updates = 2000): Schedule {
  * Torch: none; optax's `ema(decay, debias=True)`.
  * @example ema({ decay: schedules.debias(0.999) })
  */
-export function debias(decay: number): Schedule {
+function debias(decay: number): Schedule {
   requireThat('debias', decay >= 0 && decay < 1, `the decay is in [0, 1), got ${decay}`)
   const log = Math.log(decay)
   return (n) => 1 + (1 - decay) / Math.expm1((n + 1) * log)
@@ -85,7 +85,7 @@ export function debias(decay: number): Schedule {
  * Torch: BYOL's, DINO's and MoCo v3's momentum schedules; DINO's last value is reached one update later here.
  * @example ema({ decay: schedules.cosine(0.996, 1, 100_000) })
  */
-export function cosine(from: number, to: number, updates: number): Schedule {
+function cosine(from: number, to: number, updates: number): Schedule {
   requireLine('cosine', from, to, updates)
   return (n) => (n >= updates ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / updates))) / 2)
 }
@@ -97,7 +97,7 @@ export function cosine(from: number, to: number, updates: number): Schedule {
  * Torch: none; fairseq's data2vec (`ema_decay` to `ema_end_decay`), I-JEPA's momentum.
  * @example ema({ decay: schedules.linear(0.999, 0.9999, 30_000) })
  */
-export function linear(from: number, to: number, updates: number): Schedule {
+function linear(from: number, to: number, updates: number): Schedule {
   requireLine('linear', from, to, updates)
   return (n) => (n >= updates ? to : from + ((to - from) * n) / updates)
 }
@@ -109,7 +109,7 @@ export function linear(from: number, to: number, updates: number): Schedule {
  * Torch: none; TF's `PolynomialDecay`.
  * @example ema({ tau: schedules.power(0.1, 0.001, 10_000, 2) })
  */
-export function power(from: number, to: number, updates: number, exponent: number): Schedule {
+function power(from: number, to: number, updates: number, exponent: number): Schedule {
   requireLine('power', from, to, updates)
   requireThat('power', exponent > 0, `the exponent is above 0, got ${exponent}`)
   return (n) => (n >= updates ? to : to + (from - to) * (1 - n / updates) ** exponent)
@@ -122,7 +122,7 @@ export function power(from: number, to: number, updates: number, exponent: numbe
  * Torch: none; torchtitan's `half_life_fraction`.
  * @example ema({ halfLife: schedules.shareOfRun(0.05) })
  */
-export function shareOfRun(share: number): Schedule {
+function shareOfRun(share: number): Schedule {
   requireThat('shareOfRun', share > 0, `the share is above 0, got ${share}`)
   return (n) => share * (n + 1)
 }
@@ -131,3 +131,13 @@ function requireLine(name: string, from: number, to: number, updates: number): v
   requireThat(name, Number.isFinite(from) && Number.isFinite(to), `both ends are numbers, got ${from} and ${to}`)
   requireThat(name, updates >= 1, `the length is at least 1 update, got ${updates}`)
 }
+
+/**
+ * Rates that change: pure functions of n, the number of updates made before this one (0 at the first), for use where a
+ * rate takes a number. Warm-ups of a decay: `warmUp`, `inverse`, `exponential`, `debias`; from one value to another:
+ * `cosine`, `linear`, `power`; half-lives: `shareOfRun`. Any function of n will do as well.
+ *
+ * Throws: `OptionError` for values out of range, when the schedule is made.
+ * @example follow(student, ema({ decay: schedules.cosine(0.996, 1, 100_000) }))
+ */
+export const schedules = { warmUp, inverse, exponential, debias, cosine, linear, power, shareOfRun }
