@@ -1,4 +1,4 @@
-import { narrow } from '../../shapes/half.js'
+import { halfBits, narrow } from '../../shapes/half.js'
 import { type DType, isHalf } from '../../tensor/dtype.js'
 import type { Contents } from './case.js'
 
@@ -80,8 +80,10 @@ export function randomElement(random: Random, dtype: DType, style: Style): numbe
 }
 
 export function randomContents(random: Random, dtype: DType, length: number, style: Style): Contents {
-  return contentsOf(
-    dtype,
-    Float64Array.from({ length }, () => randomElement(random, dtype, style)),
-  )
+  const contents = emptyContents(dtype, length)
+  const half = isHalf(dtype) ? dtype : undefined
+  return contents.map(() => {
+    const value = randomElement(random, dtype, style)
+    return half ? halfBits(value, half) : value
+  })
 }

@@ -1,3 +1,9 @@
+/**
+ * f16, which no vector instruction knows. ns an element in the cache, one core, Node 26, 128-bit FMA: copying f32 0.075,
+ * f32 → bf16 (three integer operations and one for NaN, in `lowering.ts`) 0.16, f16 → f32 0.31, f32 → f16 0.38, exp 0.48.
+ * So a pass over bf16 keeps up with the memory on two cores, one over f16 is bound by these conversions. Multiplying by
+ * 2^112 would save four operations of the first, but subnormals cost a microcode assist each on some processors.
+ */
 import { f32x4, i32x4, v128 } from '../assembler.js'
 import type { MathContext, Vector } from './interface.js'
 import { at, Stages } from './stages.js'
@@ -17,10 +23,10 @@ export function emitFromF16(context: MathContext, x: readonly Vector[]): readonl
   const size = stages.let((i) => v128.and(at(x, i), i32(0x7fff)))
   const y = stages.let((i) => i32x4.add(i32x4.shl(at(size, i), 13), i32(bias)))
   stages.set(y, (i, y) => v128.or(y, v128.and(i32x4.gt_s(at(size, i), i32(0x7bff)), i32(0x7f800000))))
-  const small = stages.let((i) => f32x4.sub(v128.or(at(size, i), i32(oneHalf)), f32(0.5)))
-  stages.set(y, (i, y) => v128.bitselect(at(small, i), y, i32x4.gt_s(i32(0x400), at(size, i))))
+  const small = (i: number) => f32x4.sub(v128.or(at(size, i), i32(oneHalf)), f32(0.5))
+  stages.set(y, (i, y) => v128.bitselect(small(i), y, i32x4.gt_s(i32(0x400), at(size, i))))
   stages.set(y, (i, y) => v128.or(y, i32x4.shl(v128.xor(at(x, i), at(size, i)), 16)))
-  stages.release(size, small)
+  stages.release(size)
   return y
 }
 
@@ -28,16 +34,14 @@ export function emitFromF16(context: MathContext, x: readonly Vector[]): readonl
 export function emitToF16(context: MathContext, x: readonly Vector[]): readonly Vector[] {
   const stages = new Stages(context, x.length)
   const { f32, i32 } = context
-  const size = stages.let((i) => v128.and(at(x, i), i32(0x7fffffff)))
-  const sign = stages.let((i) => i32x4.shr_u(v128.xor(at(x, i), at(size, i)), 16))
-  stages.set(sign, (i, sign) => v128.or(sign, i32x4.shr_u(f32x4.ne(at(x, i), at(x, i)), 17)))
-  stages.set(size, (_, size) => i32x4.min_s(size, i32(infinite)))
+  const size = stages.let((i) => i32x4.min_s(v128.and(at(x, i), i32(0x7fffffff)), i32(infinite)))
   const y = stages.let((i) => v128.and(i32x4.shr_u(at(size, i), 13), i32(1)))
   stages.set(y, (i, y) => i32x4.shr_u(i32x4.add(i32x4.add(at(size, i), i32(0xfff - bias)), y), 13))
   // The addition rounds to a multiple of 2^-24.
-  const small = stages.let((i) => i32x4.sub(f32x4.add(at(size, i), f32(0.5)), i32(oneHalf)))
-  stages.set(y, (i, y) => v128.bitselect(at(small, i), y, i32x4.gt_s(i32(leastNormal), at(size, i))))
-  stages.set(y, (i, y) => v128.or(y, at(sign, i)))
-  stages.release(size, sign, small)
+  const small = (i: number) => i32x4.sub(f32x4.add(at(size, i), f32(0.5)), i32(oneHalf))
+  stages.set(y, (i, y) => v128.bitselect(small(i), y, i32x4.gt_s(i32(leastNormal), at(size, i))))
+  stages.set(y, (i, y) => v128.or(y, v128.and(i32x4.shr_u(at(x, i), 16), i32(0x8000))))
+  stages.set(y, (i, y) => v128.or(y, i32x4.shr_u(f32x4.ne(at(x, i), at(x, i)), 17)))
+  stages.release(size)
   return y
 }
