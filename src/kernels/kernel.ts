@@ -303,7 +303,7 @@ export function arithmeticDTypes(kernel: Kernel): readonly DType[] {
     case 'reduce':
       return [kernel.expr.dtype]
     case 'rows':
-      return kernel.stages.flatMap(({ pass, expr }) => (pass === 'each' ? [] : expr.dtype))
+      return kernel.stages.flatMap(({ pass, expr }) => (pass === 'each' || pass === 'once' ? [] : expr.dtype))
     case 'matmul':
     case 'conv2d':
       return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
