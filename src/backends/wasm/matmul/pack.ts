@@ -42,12 +42,13 @@ export function addPacker(module: ModuleBuilder, name: string, width: number): P
   const pointers = range(4).map(() => f.local('i32'))
   const target = f.local('i32')
   const left = f.local('i32')
+  const first = f.local('i32')
   /** Columns that are not there repeat the last one, so that nothing beyond the operand is read. */
-  const column = (j: number): I32 => s.add(select(w.gt(j), i32.const(j), w.sub(1)).mul(ws))
+  const column = (j: I32): I32 => s.add(select(w.gt(j), j, w.sub(1)).mul(ws))
   f.if(ks.eq(4).and(k.ge(4)), () => {
-    for (const q of range(width >> 2)) {
-      for (const [i, p] of pointers.entries()) f.set(p, column(q * 4 + i))
-      f.set(target, d.add(q * 16))
+    f.for(first, 0, whole, 4, () => {
+      for (const [i, p] of pointers.entries()) f.set(p, column(first.add(i)))
+      f.set(target, d.add(first.shl(2)))
       f.set(left, k.shrU(2))
       f.doWhile(() => {
         storeTransposed(f, pointers, target, width * 4)
@@ -55,10 +56,10 @@ export function addPacker(module: ModuleBuilder, name: string, width: number): P
         f.inc(target, width * 16)
         f.inc(left, -1)
       }, left)
-    }
+    })
     const p = pointers[0] ?? s
     for (let j = whole; j < width; j++) {
-      f.set(p, column(j))
+      f.set(p, column(i32.const(j)))
       f.set(target, d.add(j * 4))
       f.set(left, k.shrU(2))
       f.doWhile(() => {
