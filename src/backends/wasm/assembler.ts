@@ -40,11 +40,14 @@ export * from './instructions.js'
 
 /** A local variable: a value that can be assigned with `FunctionBuilder.set`. */
 export class Local<T extends ValueType = ValueType> extends Value<T> {
-  constructor(
-    type: T,
-    readonly index: number,
-  ) {
-    super(type, `\x20${u32(index)}`)
+  declare readonly index: number
+  /** Code that takes its new value from the stack. */
+  declare readonly assign: Code
+  constructor(type: T, index: number) {
+    const at = u32(index)
+    super(type, `\x20${at}`)
+    this.index = index
+    this.assign = `\x21${at}`
   }
 }
 
@@ -97,11 +100,11 @@ export class FunctionBuilder<
   /** A new local holding the value. */
   let<T extends ValueType>(value: Value<T>): Local<T> {
     const x = this.local(value.type)
-    this.raw(`${value.code}\x21${u32(x.index)}`)
+    this.#body += value.code + x.assign
     return x
   }
   set<T extends ValueType>(x: Local<T>, value: Value<NoInfer<T>> | number): void {
-    this.raw(`${codeOf(x.type, value)}\x21${u32(x.index)}`)
+    this.#body += codeOf(x.type, value) + x.assign
   }
   /** `x += by`. */
   inc(x: Local<'i32'>, by: I32Like): void {

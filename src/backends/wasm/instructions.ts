@@ -26,8 +26,9 @@ const bytesOf = (words: Words): Code => bytes(...new Uint8Array(words.buffer))
 
 /** Unsigned LEB128. */
 export function u32(value: number): Code {
-  let code = ''
   let rest = value >>> 0
+  if (rest < 0x80) return bytes(rest)
+  let code = ''
   for (; rest > 0x7f; rest >>>= 7) code += bytes((rest & 0x7f) | 0x80)
   return code + bytes(rest)
 }
@@ -57,10 +58,13 @@ function i64Code(value: bigint): Code {
  * keeps it. An i32 has arithmetic as methods, signed unless the name ends in U: addresses and counters read like formulas.
  */
 export class Value<T extends ValueType = ValueType> {
-  constructor(
-    readonly type: T,
-    readonly code: Code,
-  ) {}
+  // Thousands are made before a first step: fields that are only declared cost no initializer.
+  declare readonly type: T
+  declare readonly code: Code
+  constructor(type: T, code: Code) {
+    this.type = type
+    this.code = code
+  }
   add(this: I32, b: I32Like): I32 {
     return b === 0 ? this : int(this, b, '\x6a')
   }
@@ -165,15 +169,15 @@ const replace =
   <A extends Scalar>(arg: A, op: Code) =>
   (a: V128, lane: number, x: Value<A> | number): V128 =>
     new Value('v128', a.code + codeOf(arg, x) + op + bytes(lane))
-/** `align` is the base-2 logarithm of the natural alignment. */
+/** `op` ends with the base-2 logarithm of the natural alignment. */
 const load =
-  <R extends ValueType>(result: R, op: Code, align: number) =>
+  <R extends ValueType>(result: R, op: Code) =>
   (address: I32Like, offset = 0): Value<R> =>
-    new Value(result, codeOf('i32', address) + op + bytes(align) + u32(offset))
+    new Value(result, codeOf('i32', address) + op + u32(offset))
 const loadLane =
-  (op: Code, align: number) =>
+  (op: Code) =>
   (address: I32Like, into: V128, lane: number, offset = 0): V128 =>
-    new Value('v128', codeOf('i32', address) + into.code + op + bytes(align) + u32(offset) + bytes(lane))
+    new Value('v128', codeOf('i32', address) + into.code + op + u32(offset) + bytes(lane))
 const rmw =
   (op: Code) =>
   (address: I32Like, value: I32Like, offset = 0): I32 =>
@@ -181,10 +185,10 @@ const rmw =
 
 export const i32 = {
   const: (value: number): I32 => new Value('i32', constants.i32(value)),
-  load: load('i32', '\x28', 2),
+  load: load('i32', '\x28\x02'),
   wrap_i64: unary('i64', 'i32', '\xa7'),
   reinterpret_f32: unary('f32', 'i32', '\xbc'),
-  atomicLoad: load('i32', atomic(0x10), 2),
+  atomicLoad: load('i32', `${atomic(0x10)}\x02`),
   atomicAdd: rmw(atomic(0x1e)),
   atomicSub: rmw(atomic(0x25)),
   /**
@@ -221,7 +225,7 @@ export const f32 = {
   gt: binary('f32', 'i32', '\x5e'),
   add: single(0x92),
   div: single(0x95),
-  load: load('f32', '\x2a', 2),
+  load: load('f32', '\x2a\x02'),
   convert_i32_s: unary('i32', 'f32', '\xb2'),
   demote_f64: unary('f64', 'f32', '\xb6'),
 }
@@ -237,14 +241,14 @@ const v1 = (op: number) => unary('v128', 'v128', simd(op))
 const constant = (lanes: Words): V128 => new Value('v128', simd(0x0c) + bytesOf(lanes))
 
 export const v128 = {
-  load: load('v128', simd(0x00), 4),
-  load32_splat: load('v128', simd(0x09), 2),
-  load16_splat: load('v128', simd(0x08), 1),
+  load: load('v128', `${simd(0x00)}\x04`),
+  load32_splat: load('v128', `${simd(0x09)}\x02`),
+  load16_splat: load('v128', `${simd(0x08)}\x01`),
   /** Four 16-bit lanes, widened with zeros. */
-  load16x4_u: load('v128', simd(0x04), 3),
-  load16_lane: loadLane(simd(0x55), 1),
-  load32_zero: load('v128', simd(0x5c), 2),
-  load32_lane: loadLane(simd(0x56), 2),
+  load16x4_u: load('v128', `${simd(0x04)}\x03`),
+  load16_lane: loadLane(`${simd(0x55)}\x01`),
+  load32_zero: load('v128', `${simd(0x5c)}\x02`),
+  load32_lane: loadLane(`${simd(0x56)}\x02`),
   not: v1(0x4d),
   and: v(0x4e),
   /** `a & ~b`. */

@@ -114,8 +114,16 @@ export interface Uses {
   readonly readers: Map<Storage, number>
 }
 
-export const readsOf = (node: Node): Set<Storage> =>
-  new Set(accesses(node).flatMap(({ storage, write }) => (write ? [] : [storage])))
+const known = new WeakMap<Node, ReadonlySet<Storage>>()
+
+export function readsOf(node: Node): ReadonlySet<Storage> {
+  let reads = known.get(node)
+  if (!reads) {
+    reads = new Set(accesses(node).flatMap(({ storage, write }) => (write ? [] : [storage])))
+    known.set(node, reads)
+  }
+  return reads
+}
 
 export function usesOf(program: readonly (Node | undefined)[]): Uses {
   const writers = new Map<Storage, number[]>()
