@@ -80,7 +80,7 @@ export class Storage {
     if (!this.#halfWritten) return
     const remedy =
       'load a saved file with loadModel(model, bytes), copy a whole model over it with update({ target, source }, copy()), ' +
-      'or, if it belongs to an optimizer, call optimizer.reset()'
+      'or, if it belongs to an optimizer or a shadow, call its reset()'
     throw new HalfWrittenError(
       `${what} is half-written: a run broke off while writing it, because a thread ended or trapped; ${remedy}.`,
     )
