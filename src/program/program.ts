@@ -17,6 +17,7 @@ import { mapTensors, type Tree } from './tree.js'
 
 /** Results up to this size are handed over on the host: a loss costs no device memory. */
 const handedOver = 1024
+const isSmall = (storage: Storage): boolean => storage.byteLength <= handedOver
 
 /** The numbers of all kernels of a program. */
 interface ScalarTable {
@@ -137,7 +138,7 @@ export class Program {
   run(inputs: readonly TensorRecord[]): unknown {
     const { backend } = this.#device
     const large = this.#outputs.map(({ storage }) => {
-      const onHost = storage.byteLength <= handedOver && backend.readSync !== undefined
+      const onHost = isSmall(storage) && backend.readSync !== undefined && !backend.afterwards
       return storage.captured && !onHost ? () => this.#device.allocate(storage.byteLength) : undefined
     })
     const made: (Storage | undefined)[] = []
@@ -193,6 +194,11 @@ export class Program {
     const draws = generator.state()
     let done = 0
     let ran = false
+    const failed = (error: unknown) => {
+      if (error instanceof HalfWrittenError) for (const storage of this.#written) storage.halfWritten = true
+      for (const { undo } of this.#effects.slice(0, done).reverse()) undo?.()
+      generator.load(draws)
+    }
     try {
       for (const storage of this.#written) storage.settleReaders()
       this.#device.needed = settled(this.#direct)
@@ -205,13 +211,13 @@ export class Program {
       const result = kernels(this.#scalars)
       ran = true
       if (this.#device.halfWritten > 0) for (const storage of this.#replaced) storage.halfWritten = false
+      this.#device.backend.afterwards?.((error) => {
+        if (error) failed(error)
+      })
       for (const check of this.#checks) check()
       return result
     } catch (error) {
-      if (error instanceof HalfWrittenError) for (const storage of this.#written) storage.halfWritten = true
-      if (ran) throw error
-      for (const { undo } of this.#effects.slice(0, done).reverse()) undo?.()
-      generator.load(draws)
+      if (!ran) failed(error)
       throw error
     } finally {
       this.#device.needed = undefined
@@ -253,6 +259,11 @@ export class Program {
     const from = this.#offsets.get(storage) ?? 0
     if (made) {
       backend.copy(this.#arena, from, made.block.buffer, made.block.byteOffset, storage.byteLength)
+      // A loss costs no device memory: once it is there, it moves to the host.
+      const spill = (error?: Error) => {
+        if (!error) made.spill()
+      }
+      if (isSmall(made) && !backend.afterwards?.(spill)) spill()
       return new TensorRecord(made, layout)
     }
     const bytes = backend.readSync?.(this.#arena, from, storage.byteLength) ?? new Uint8Array(storage.byteLength)

@@ -33,8 +33,8 @@ export const bytesPerElement: Readonly<Record<DType, number>> = {
 /** A program bound to its buffers. */
 export interface Executable {
   run(scalars: Float64Array): void
-  /** Time of each kernel in the order of the plan, ns. */
-  profile?(scalars: Float64Array): readonly number[]
+  /** Time of each kernel in the order of the plan, ns; undefined, and nothing run, where that cannot be told. */
+  profile?(scalars: Float64Array): readonly number[] | undefined
   release(): void
 }
 
@@ -55,7 +55,7 @@ export interface Backend {
   allocate(byteLength: number): Buffer
   free(buffer: Buffer): void
   /**
-   * Runs one kernel now. `buffers` are the operands' in the kernel's order: inputs then outputs
+   * Runs one kernel, now or once everything before has run. `buffers` are the operands' in the kernel's order: inputs then outputs
    * (`map`, `reduce`), a, b, output (`matmul`), source, index, output (`gather`, `scatterAdd`);
    * for `foreach` the buffers its parts refer to. `scalars` fill the `scalar` slots.
    */
@@ -63,10 +63,18 @@ export interface Backend {
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void
   /** A copy of the bytes once everything before has run. */
   read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array>
-  /** The same without waiting; absent where the device cannot block. */
-  readSync?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
-  /** The memory itself, without a copy, until the next allocation; absent where the host cannot see it. */
-  view?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array
+  /** The same without waiting; absent, or undefined while the bytes are not there yet, where the device cannot block. */
+  readSync?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array | undefined
+  /**
+   * The memory itself, without a copy, until the next allocation; absent, or undefined, where the host cannot see it, or
+   * not without waiting.
+   */
+  view?(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array | undefined
+  /**
+   * Where kernels run while the caller goes on: has `outcome` called once everything given so far has run, or with what
+   * broke it, the latest first. False when nothing is under way. Absent where nothing ever is.
+   */
+  afterwards?(outcome: (error?: Error) => void): boolean
   /** Copies bytes from one buffer to another. */
   copy(from: Buffer, fromOffset: number, to: Buffer, toOffset: number, byteLength: number): void
   /** Makes one program of many kernels. Where it is absent, the kernels of a plan run one after another. */

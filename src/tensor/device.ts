@@ -101,11 +101,15 @@ export class Device {
     for (const { unsettled } of storages) if (unsettled && !storages.includes(unsettled.table)) unsettled.settle()
     const replaced = this.halfWritten > 0 ? replacedBy(kernel, storages) : undefined
     if (replaced) for (const storage of storages) if (!replaced.has(storage)) storage.requireWhole()
-    try {
-      this.backend.run(kernel, storages.map(bufferOf), scalars)
-    } catch (error) {
+    const broken = (error: unknown) => {
       if (error instanceof HalfWrittenError)
         for (const storage of writtenBy(kernel, storages)) storage.halfWritten = true
+    }
+    try {
+      this.backend.run(kernel, storages.map(bufferOf), scalars)
+      this.backend.afterwards?.(broken)
+    } catch (error) {
+      broken(error)
       throw error
     }
     for (const storage of replaced ?? []) storage.halfWritten = false

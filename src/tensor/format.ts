@@ -12,7 +12,7 @@ export function formatTensor(record: TensorRecord): string {
   const head = `Tensor [${record.shape.join(', ')}] ${record.dtype}${tape}`
   if (record.storage.halfWritten) return `${head} (half-written: a run broke off)`
   if (!record.storage.readable) return `${head} (captured: no value yet)`
-  if (!record.device.backend.readSync) return `${head} (values: await x.array())`
+  if (!record.storage.readSync(0, 0)) return `${head} (values: await x.array())`
   if (record.size === 0) return `${head}\n[]`
   return `${head}\n${formatValues(record.shape, record.dtype, record.dataSync())}`
 }

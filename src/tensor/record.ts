@@ -159,7 +159,9 @@ export class TensorRecord implements Layout {
     return readElements(this, (start, length) => {
       const bytes = this.storage.readSync(start, length)
       if (bytes) return bytes
-      throw new DeviceError(`dataSync: the ${this.device.name} device cannot block; use await x.data().`)
+      throw new DeviceError(
+        `dataSync: the ${this.device.name} device is not done and cannot block here; use await x.item(), x.data() or x.array().`,
+      )
     })
   }
   array(): Promise<unknown> {

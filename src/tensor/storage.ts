@@ -70,7 +70,7 @@ export class Storage {
     return this.#halfWritten
   }
   set halfWritten(value: boolean) {
-    if (value === this.#halfWritten || this.byteLength === 0) return
+    if (value === this.#halfWritten || this.byteLength === 0 || (value && this.#references < 1)) return
     this.#halfWritten = value
     this.device.halfWritten += value ? 1 : -1
   }

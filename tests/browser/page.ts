@@ -35,21 +35,32 @@ export async function findBrowser(): Promise<string | undefined> {
   return undefined
 }
 
+export interface PageOptions {
+  /** Whether the page is served cross-origin isolated, which lets it share memory with workers. Default: false. */
+  readonly isolated?: boolean
+  /** More headers of the server. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Further modules beside the program, by file name. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
 /**
- * Runs a TypeScript module in headless Chromium, as a user's page would: bundled by vite, served without
- * cross-origin isolation, `dfdt` being the packed library. Its default export, a function, is called, and
- * what it returns (or resolves to) comes back as JSON. An error in the page rejects, with the console's lines.
+ * Runs a TypeScript module in headless Chromium, as a user's page would: bundled by vite with its default settings,
+ * `dfdt` being the packed library. Its default export, a function, is called, and what it returns (or resolves to)
+ * comes back as JSON. An error in the page rejects, with the console's lines.
  */
-export async function runInPage(source: string): Promise<unknown> {
+export async function runInPage(source: string, options: PageOptions = {}): Promise<unknown> {
   const executablePath = await findBrowser()
   if (executablePath === undefined) {
     throw new Error('no Chromium found; install it (apt-get install chromium) or set CHROMIUM to its path')
   }
   const folder = await mkdtemp(join(tmpdir(), 'dfdt-page-'))
   try {
-    if (/['"]dfdt(\/[a-z-]+)?['"]/.test(source)) await unpackLibrary(folder)
+    const { files = {} } = options
+    if (/['"]dfdt(\/[a-z-]+)?['"]/.test([source, ...Object.values(files)].join('\n'))) await unpackLibrary(folder)
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
     await writePage(folder, source)
-    return await open(folder, executablePath)
+    return await open(folder, executablePath, options)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -79,13 +90,16 @@ globalThis.finished.catch(() => {})`,
   await build({ root: folder, configFile: false, logLevel: 'error', build: { outDir: 'site', target: 'es2022' } })
 }
 
-async function open(folder: string, executablePath: string): Promise<unknown> {
+const isolation = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' }
+
+async function open(folder: string, executablePath: string, options: PageOptions): Promise<unknown> {
+  const { isolated = false, headers = {} } = options
   const server = await preview({
     root: folder,
     configFile: false,
     logLevel: 'error',
     build: { outDir: 'site' },
-    preview: { host: '127.0.0.1', port: 0 },
+    preview: { host: '127.0.0.1', port: 0, headers: { ...(isolated ? isolation : {}), ...headers } },
   })
   const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS, timeout: TIMEOUT })
   const said: string[] = []
@@ -98,7 +112,8 @@ async function open(folder: string, executablePath: string): Promise<unknown> {
     if (url === undefined) throw new Error('the page has no address')
     await page.goto(url)
     await page.waitForFunction(() => 'finished' in globalThis)
-    if (await page.evaluate(() => globalThis.crossOriginIsolated)) throw new Error('the page is cross-origin isolated')
+    const found = await page.evaluate(() => globalThis.crossOriginIsolated)
+    if (found !== isolated) throw new Error(`cross-origin isolated is ${found}, expected ${isolated}`)
     const result = await page.evaluate(() => (globalThis as unknown as { finished: Promise<string> }).finished)
     return JSON.parse(result)
   } catch (error) {

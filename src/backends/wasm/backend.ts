@@ -3,6 +3,7 @@ import type { Plan } from '../../kernels/plan.js'
 import type { Backend, Buffer, Executable, MemoryStats } from '../../tensor/backend.js'
 import type { DType } from '../../tensor/dtype.js'
 import { DeviceError, HalfWrittenError, OptionError, ShapeError } from '../../tensor/errors.js'
+import { directions, fill, useInQueue, WasmBuffer } from './buffer.js'
 import type { Target } from './generated.js'
 import { type Entry, type KernelFunction, type Launch, maxThreads, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
@@ -13,13 +14,17 @@ import { makeProgram } from './program.js'
 import { Sharing } from './sharing.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 import { type TrialRunner, Tuning } from './tuning.js'
+import type { Command, Job, Outcome, WorkQueue, WorkQueueFactory } from './work-queue.js'
 
 export interface WasmBackendOptions {
   /** `256` switches an experimental flag of the whole process (Node 24+ on x64). Default: the fastest other one. */
   readonly mode?: ModeName
   /** Outputs of a product that are kept in registers, such as '5x16'. Default: chosen by mode and processor, then by trials. */
   readonly tile?: string
-  /** How many threads compute. Default: all cores in Node, 1 in browsers. */
+  /**
+   * How many threads compute. Default: all cores, in Node and in a cross-origin isolated page; elsewhere 1. With more
+   * than one, a page's kernels run on workers while its own thread goes on, so read with `await`.
+   */
   readonly threads?: number
   /** Most memory to take. Default: 4 GiB. */
   readonly maxBytes?: number
@@ -29,6 +34,8 @@ export interface WasmBackendOptions {
 export interface Host {
   /** Absent where shared memory is: one thread then. */
   readonly threadPool?: ThreadPoolFactory
+  /** Instead of a pool, where the calling thread should go on while kernels run. */
+  readonly queue?: WorkQueueFactory
   readonly cores: number
   readonly enableWide: WideSwitch
   /** Vector registers of the processor. Default: 16. */
@@ -49,15 +56,10 @@ const shareFrom = 5_000
 const mostPrepared = 4096
 /** Larger scratch memory is given back at once. */
 const keptScratch = 16 << 20
-
-class WasmBuffer implements Buffer {
-  freed = false
-  constructor(
-    readonly owner: WasmBackend,
-    readonly address: number,
-    readonly byteLength: number,
-  ) {}
-}
+/** Of a copy, roughly. */
+const bytesPerNanosecond = 5
+const nothing: readonly never[] = []
+const noFills = new Int32Array(0)
 
 interface Ready extends Prepared {
   readonly extents: readonly number[]
@@ -67,12 +69,15 @@ interface Ready extends Prepared {
 export class WasmBackend implements Backend {
   readonly name = 'wasm'
   readonly mode: Mode
+  /** See `Backend`: only where there is a queue. */
+  readonly afterwards?: (outcome: Outcome) => boolean
   readonly #memory: DeviceMemory
   readonly #tuning: Tuning
   #target: Target
   readonly #pool: ThreadPool | undefined
   readonly #sharing = new Sharing()
   readonly #shareFrom: number
+  readonly #queue: WorkQueue | undefined
   readonly #asked: number
   readonly #askedMode: ModeName | undefined
   /** By descriptor, then by its structure: ops make descriptors anew at each call. */
@@ -96,12 +101,23 @@ export class WasmBackend implements Backend {
     this.mode = chooseMode(options.mode, host.enableWide)
     this.#askedMode = options.mode
     this.#shareFrom = host.shareAll ? Number.MIN_VALUE : shareFrom
-    this.#asked = host.threadPool ? Math.min(threads, maxThreads) : 1
+    this.#asked = host.threadPool || host.queue ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
     this.#tuning = new Tuning(this.mode, { registers: host.registers ?? 16, asked: options.tile, runner: host.trials })
     this.#target = { mode: this.mode, tile: this.#tuning.tile, shared, maximumPages: this.#memory.maximumPages }
     this.#pool = shared ? host.threadPool?.(this.#memory.wasm, this.#asked, controlAddress) : undefined
+    const perform = (command: Command) => this.#perform(command)
+    this.#queue = shared ? host.queue?.(this.#memory.wasm, this.#asked, controlAddress, perform) : undefined
+    const queue = this.#queue
+    if (!queue) return
+    this.afterwards = (outcome) => {
+      const turn = queue.turn()
+      if (queue.done < queue.given) queue.afterwards(outcome)
+      else if (turn) void turn.then(() => this.#closed || outcome())
+      else return false
+      return true
+    }
   }
 
   get description(): string {
@@ -111,7 +127,7 @@ export class WasmBackend implements Backend {
 
   facts(): Readonly<Record<string, string>> {
     this.#settle()
-    const active = this.#pool?.threads ?? 1
+    const active = this.#pool?.threads ?? this.#queue?.threads ?? 1
     return {
       mode: `${this.mode.name} (${reasonFor(this.mode, this.#askedMode)})`,
       tile: this.#tuning.fact,
@@ -131,34 +147,48 @@ export class WasmBackend implements Backend {
 
   allocate(byteLength: number): Buffer {
     this.#checkOpen()
-    return new WasmBuffer(this, this.#memory.allocate(byteLength), byteLength)
+    return new WasmBuffer(this, this.#allocate(byteLength), byteLength)
   }
 
   free(buffer: Buffer): void {
     const own = this.#own(buffer)
     if (own.freed) return
     own.freed = true
-    this.#memory.free(own.address)
+    const queue = this.#queue
+    if (queue && own.inFlight(queue)) this.#release(own.address)
+    else this.#memory.free(own.address)
   }
 
   run(kernel: Kernel, buffers: readonly Buffer[], scalars: readonly number[]): void {
     const ready = this.#known.get(kernel) ?? this.#prepare(kernel)
     this.#checkOpen()
-    const addresses = this.#addresses(ready, kernel, buffers)
+    this.#queue?.raise()
+    const own = this.#operands(ready, kernel, buffers)
+    const { launches, check } = ready
+    const queue = this.#queue
+    const flow = queue && directions(kernel, own)
+    for (const { failure } of flow?.read ?? nothing) if (failure) throw failure
+    const queued = queue?.takes(launches.reduce((sum, { nanoseconds }) => sum + nanoseconds, 0)) ?? false
     const scratchBytes = ready.scratchBytes(this.#asked)
     if (scratchBytes > this.#scratchSize) this.#growScratch(scratchBytes)
-    const { launches, check } = ready
     for (let i = 0; i < launches.length; i++) {
       const launch = launches[i]
-      if (launch) this.#launch(launch, addresses, scalars, i === 0 ? check : undefined)
+      if (launch) this.#launch(launch, own, scalars, i === 0 ? check : undefined, queued)
     }
+    if (queue && flow) this.#note(queue, own, flow.written, queued)
     if (this.#scratchSize > keptScratch) this.#dropScratch()
   }
 
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void {
     const own = this.#own(buffer)
     this.#checkRange(own, byteOffset, bytes.byteLength)
-    this.#memory.bytes.set(bytes, own.address + byteOffset)
+    const to = own.address + byteOffset
+    const queue = this.#queue
+    queue?.raise()
+    const queued = queue !== undefined && own.inFlight(queue)
+    if (queued) queue.push({ kind: 'write', to, bytes: new Uint8Array(bytes) })
+    else this.#memory.bytes.set(bytes, to)
+    if (queue) this.#note(queue, [own], [own], queued)
   }
 
   copy(from: Buffer, fromOffset: number, to: Buffer, toOffset: number, byteLength: number): void {
@@ -166,27 +196,46 @@ export class WasmBackend implements Backend {
     const target = this.#own(to)
     this.#checkRange(source, fromOffset, byteLength)
     this.#checkRange(target, toOffset, byteLength)
-    const start = source.address + fromOffset
-    this.#memory.bytes.copyWithin(target.address + toOffset, start, start + byteLength)
+    const queue = this.#queue
+    queue?.raise()
+    if (source.failure) throw source.failure
+    const queued = queue?.takes(byteLength / bytesPerNanosecond) ?? false
+    const places = { from: source.address + fromOffset, to: target.address + toOffset, length: byteLength }
+    if (queued) queue?.push({ kind: 'copy', ...places })
+    else this.#memory.bytes.copyWithin(places.to, places.from, places.from + byteLength)
+    if (queue) this.#note(queue, [source, target], [target], queued)
   }
 
   /** A copy in memory of its own, never shared. */
-  readSync(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array {
+  readSync(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array | undefined {
     const own = this.#own(buffer)
     this.#checkRange(own, byteOffset, byteLength)
-    const copy = new Uint8Array(byteLength)
-    copy.set(this.#memory.bytes.subarray(own.address + byteOffset, own.address + byteOffset + byteLength))
-    return copy
+    const queue = this.#queue
+    if (queue && own.inFlight(queue) && !queue.drain()) return undefined
+    if (own.failure) throw this.#heard(own.failure)
+    return this.#bytes(own.address + byteOffset, byteLength)
   }
 
-  view(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array {
+  view(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array | undefined {
     const own = this.#own(buffer)
     this.#checkRange(own, byteOffset, byteLength)
+    if (this.#queue && !this.#queue.drain()) return undefined
     return this.#memory.bytes.subarray(own.address + byteOffset, own.address + byteOffset + byteLength)
   }
 
   async read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
-    return this.readSync(buffer, byteOffset, byteLength)
+    const own = this.#own(buffer)
+    this.#checkRange(own, byteOffset, byteLength)
+    const queue = this.#queue
+    if (queue && own.inFlight(queue)) {
+      const coming = queue.read(own.address + byteOffset, byteLength)
+      useInQueue(queue, [own], nothing)
+      return coming
+    }
+    if (own.failure) throw this.#heard(own.failure)
+    const bytes = this.#bytes(own.address + byteOffset, byteLength)
+    await queue?.turn()
+    return bytes
   }
 
   compile(plan: Plan, buffers: readonly Buffer[]): Executable {
@@ -202,16 +251,23 @@ export class WasmBackend implements Backend {
       },
       prepare: ({ kernel }) => prepare(kernel, this.#target),
       address: (position) => own[position]?.address ?? 0,
-      allocate: (byteLength) => memory.allocate(byteLength),
-      free: (address) => memory.free(address),
-      run: (entry, params, nanoseconds) => {
+      allocate: (byteLength) => this.#allocate(byteLength),
+      free: (address) => this.#release(address),
+      run: (job) => {
         this.#checkOpen()
-        this.#runEntry(entry, params, nanoseconds)
+        this.#queue?.raise()
+        const queue = this.#queue
+        const queued = queue?.takes(job.total) ?? false
+        this.#do(job, queued)
+        if (queue && queued) useInQueue(queue, own, nothing)
       },
+      timed: this.#queue === undefined,
     })
   }
 
   memory(): MemoryStats {
+    // What has run by now no longer needs its memory.
+    void this.#queue?.done
     const stats = this.#memory.stats()
     return { ...stats, used: stats.used - this.#scratchSize }
   }
@@ -220,7 +276,8 @@ export class WasmBackend implements Backend {
   startThreads(milliseconds = 5000): number {
     this.#pool?.start()
     this.#pool?.ready(milliseconds)
-    return this.#pool?.threads ?? 1
+    this.#queue?.start()
+    return this.#pool?.threads ?? this.#queue?.threads ?? 1
   }
 
   async close(): Promise<void> {
@@ -228,6 +285,7 @@ export class WasmBackend implements Backend {
     this.#functions = new WeakMap()
     this.#instances = new WeakMap()
     this.#prepared.clear()
+    this.#queue?.close()
     await this.#pool?.close()
   }
 
@@ -257,7 +315,7 @@ export class WasmBackend implements Backend {
     return ready
   }
 
-  #addresses(ready: Ready, kernel: Kernel, buffers: readonly Buffer[]): number[] {
+  #operands(ready: Ready, kernel: Kernel, buffers: readonly Buffer[]): WasmBuffer[] {
     const needs = ready.extents
     if (buffers.length < needs.length) {
       throw new ShapeError(
@@ -265,7 +323,7 @@ export class WasmBackend implements Backend {
         { op: kernel.kind },
       )
     }
-    const addresses: number[] = []
+    const own: WasmBuffer[] = []
     for (let i = 0; i < buffers.length; i++) {
       const buffer = buffers[i]
       const need = needs[i] ?? 0
@@ -281,20 +339,26 @@ export class WasmBackend implements Backend {
           { op: kernel.kind },
         )
       }
-      addresses.push(buffer.address)
+      own.push(buffer)
     }
-    return addresses
+    return own
   }
 
-  #launch(launch: Launch, addresses: readonly number[], scalars: readonly number[], check: Prepared['check']): void {
-    const { block, entry } = launch
-    const large = blockAddress + block.byteLength > reservedBytes
-    const address = large ? this.#memory.allocate(block.byteLength) : blockAddress
-    const at = address >>> 2
+  #launch(
+    launch: Launch,
+    buffers: readonly WasmBuffer[],
+    scalars: readonly number[],
+    test: Prepared['check'],
+    queued: boolean,
+  ): void {
+    const { block, entry, nanoseconds } = launch
+    const apart = queued || blockAddress + block.byteLength > reservedBytes
+    const params = apart ? this.#allocate(block.byteLength) : blockAddress
+    const at = params >>> 2
     const words = this.#memory.words
     words.set(block, at)
     for (const { word, operand, bytes } of launch.pointers) {
-      words[at + word] = (operand === scratch ? this.#scratchAddress : (addresses[operand] ?? 0)) + bytes
+      words[at + word] = (operand === scratch ? this.#scratchAddress : (buffers[operand]?.address ?? 0)) + bytes
     }
     for (const { word, slot, dtype } of launch.scalars) {
       const value = scalars[slot]
@@ -302,9 +366,67 @@ export class WasmBackend implements Backend {
         throw new ShapeError(`the kernel reads scalar ${slot}, got ${scalars.length} scalars: pass them all.`)
       words[at + word] = bitsOf(value, dtype)
     }
-    this.#runEntry(entry, address, launch.nanoseconds)
-    check?.(this.#memory.words, at)
-    if (large) this.#memory.free(address)
+    const checks = test ? [{ at, test }] : nothing
+    this.#do({ entry, params, nanoseconds, total: nanoseconds, fills: noFills, checks }, queued)
+    if (apart) this.#release(params)
+  }
+
+  /** Gives the job to the queue, or runs it now. */
+  #do(job: Job, queued: boolean): void {
+    if (queued) {
+      // The program fills in other numbers before the queue comes to these.
+      this.#queue?.push({ kind: 'run', job: { ...job, fills: job.fills.slice() } })
+      return
+    }
+    const { entry, params, nanoseconds, fills, checks } = job
+    const words = this.#memory.words
+    for (let i = 0; i < fills.length; i += 2) words[fills[i] ?? 0] = fills[i + 1] ?? 0
+    this.#runEntry(entry, params, nanoseconds)
+    for (const { at, test } of checks) test(this.#memory.words, at)
+  }
+
+  /** Does what was queued for workers that never came. */
+  #perform(command: Command): Uint8Array | undefined {
+    const { bytes } = this.#memory
+    if (command.kind === 'run') this.#do(command.job, false)
+    else if (command.kind === 'write') bytes.set(command.bytes, command.to)
+    else if (command.kind === 'copy') bytes.copyWithin(command.to, command.from, command.from + command.length)
+    else return this.#bytes(command.from, command.length)
+    return undefined
+  }
+
+  #note(queue: WorkQueue, used: readonly WasmBuffer[], written: readonly WasmBuffer[], queued: boolean): void {
+    if (queued) useInQueue(queue, used, written)
+    else fill(written)
+  }
+
+  #heard(error: Error): Error {
+    this.#queue?.heard(error)
+    return error
+  }
+
+  #bytes(address: number, byteLength: number): Uint8Array {
+    const copy = new Uint8Array(byteLength)
+    copy.set(this.#memory.bytes.subarray(address, address + byteLength))
+    return copy
+  }
+
+  /** What queued work has not given back yet is waited for, where that is allowed. */
+  #allocate(byteLength: number): number {
+    const queue = this.#queue
+    if (!queue) return this.#memory.allocate(byteLength)
+    try {
+      return this.#memory.allocate(byteLength)
+    } catch (error) {
+      if (queue.done === queue.given || !queue.drain()) throw error
+      return this.#memory.allocate(byteLength)
+    }
+  }
+
+  /** Gives a block back once nothing that was queued can use it. */
+  #release(address: number): void {
+    if (this.#queue) this.#queue.afterwards(() => this.#memory.free(address))
+    else this.#memory.free(address)
   }
 
   /** Runs a kernel, or a program, on all threads where that pays. */
@@ -353,12 +475,12 @@ export class WasmBackend implements Backend {
   #growScratch(bytes: number): void {
     this.#dropScratch()
     const size = Math.max(reservedBytes, Math.ceil(bytes / 64) * 64)
-    this.#scratchAddress = this.#memory.allocate(size)
+    this.#scratchAddress = this.#allocate(size)
     this.#scratchSize = size
   }
 
   #dropScratch(): void {
-    if (this.#scratchSize > 0) this.#memory.free(this.#scratchAddress)
+    if (this.#scratchSize > 0) this.#release(this.#scratchAddress)
     this.#scratchSize = 0
   }
 

@@ -12,7 +12,7 @@ import { fstatSync } from 'node:fs'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { HalfWrittenError } from '../../tensor/errors.js'
 import { type Entry, type KernelFunction, maxThreads } from './launch.js'
-import type { ThreadPool } from './thread-pool.js'
+import { brokenOff, type ThreadPool } from './thread-pool.js'
 
 /** Words of the control block, on cache lines of their own. `files` holds one word for each thread. */
 const words = {
@@ -293,10 +293,7 @@ class NodeThreadPool implements ThreadPool {
     // One that was only late must not go on writing.
     const end = performance.now() + farewell
     while (performance.now() < end && !this.#leaving.every((helper) => helper.gone)) this.#pause()
-    const message =
-      `${what} while kernels ran, and what they were writing is half-written. Load a saved file, loadModel(model, ` +
-      'bytes), and call optimizer.reset(); the next runs start new threads.'
-    return new HalfWrittenError(message, { cause })
+    return brokenOff(what, cause)
   }
 
   /** A thread has ended between runs; one that never came to work will not come another time. */

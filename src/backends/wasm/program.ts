@@ -10,6 +10,7 @@ import { type FunctionRef, i32, i64, ModuleBuilder } from './assembler.js'
 import { newEntryId, type Target } from './generated.js'
 import { type Entry, foundWord, kernelParameters, type Launch, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
+import type { Check, Job } from './work-queue.js'
 
 /** What a program needs of the backend. */
 export interface ProgramHost {
@@ -22,8 +23,10 @@ export interface ProgramHost {
   address(buffer: number): number
   allocate(byteLength: number): number
   free(address: number): void
-  /** Runs an entry on all threads if that pays, else on this one. */
-  run(entry: Entry, params: number, nanoseconds: number): void
+  /** Runs it, on all threads if that pays, or gives it to a queue. */
+  run(job: Job): void
+  /** Whether what was given to `run` has run when that returns. */
+  readonly timed: boolean
 }
 
 /** Polls of the barrier before a thread sleeps: some 20 µs. */
@@ -35,6 +38,7 @@ const align = (bytes: number) => Math.ceil(bytes / 64) * 64
 const [phaseAt, sleepersAt, barrierBytes] = [64, 128, 256]
 /** Conditions of the host are words behind the barrier. */
 const guardBytes = 4
+const noFills = new Int32Array(0)
 
 /** A launch with the address of its block and its share of the scratch memory. */
 interface Placed {
@@ -126,12 +130,14 @@ interface ScalarPlace {
   readonly dtype: DType
 }
 
+const checkOf = ({ check, params }: Placed): readonly Check[] => (check ? [{ at: params >>> 2, test: check }] : [])
+
 class WasmProgram implements Executable {
   readonly #steps: readonly PlanStep[]
   readonly #launches: readonly Placed[]
+  /** Host scalars, whose values are the last of the job's fills. */
   readonly #scalars: readonly ScalarPlace[]
-  readonly #entry: Entry
-  readonly #nanoseconds: number
+  readonly #job: Job
 
   constructor(
     phases: readonly PlacedPhase[],
@@ -151,26 +157,47 @@ class WasmProgram implements Executable {
     )
     this.#scalars = [...conditions, ...scalars]
     // Only shared kernels gain from other threads.
-    this.#nanoseconds = this.#launches.reduce((sum, { nanoseconds }) => sum + nanoseconds, 0)
-    this.#entry = emitProgram(phases, base, host.target)
+    const nanoseconds = this.#launches.reduce((sum, placed) => sum + placed.nanoseconds, 0)
+    const checks = this.#launches.flatMap(checkOf)
+    // A run that broke off may have left the barrier half full, and sleepers who never woke; and a condition may skip the
+    // kernel that would say that all is well again.
+    const resets = [base >>> 2, 0, (base + sleepersAt) >>> 2, 0, ...checks.flatMap(({ at }) => [at + foundWord, -1])]
+    this.#job = {
+      entry: emitProgram(phases, base, host.target),
+      params: base,
+      nanoseconds,
+      total: this.#launches.reduce((sum, { launch }) => sum + launch.nanoseconds, 0),
+      fills: Int32Array.from([...resets, ...this.#scalars.flatMap(({ word }) => [word, 0])]),
+      checks,
+    }
   }
 
   run(table: Float64Array): void {
     this.#fill(table)
-    this.host.run(this.#entry, this.base, this.#nanoseconds)
-    for (const { check, params } of this.#launches) check?.(this.host.words, params >>> 2)
+    this.host.run(this.#job)
   }
 
-  profile(table: Float64Array): readonly number[] {
+  profile(table: Float64Array): readonly number[] | undefined {
+    const { host } = this
+    if (!host.timed) return undefined
     this.#fill(table)
+    const { fills } = this.#job
+    for (let i = 0; i < fills.length; i += 2) host.words[fills[i] ?? 0] = fills[i + 1] ?? 0
     // Also those without a launch, such as kernels on empty tensors.
     const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
-    for (const { launch, params, step, check, guards, nanoseconds } of this.#launches) {
+    for (const placed of this.#launches) {
+      const { launch, params, step, guards, nanoseconds } = placed
       if (!this.#holds(guards)) continue
       const start = performance.now()
-      this.host.run(launch.entry, params, nanoseconds)
+      host.run({
+        entry: launch.entry,
+        params,
+        nanoseconds,
+        total: launch.nanoseconds,
+        fills: noFills,
+        checks: checkOf(placed),
+      })
       times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
-      check?.(this.host.words, params >>> 2)
     }
     return [...times.values()]
   }
@@ -184,13 +211,12 @@ class WasmProgram implements Executable {
   }
 
   #fill(table: Float64Array): void {
-    const words = this.host.words
-    // A run that broke off may have left the barrier half full, and sleepers who never woke.
-    words[this.base >>> 2] = 0
-    words[(this.base + sleepersAt) >>> 2] = 0
-    // A condition may skip the kernel that would say that all is well again.
-    for (const { check, params } of this.#launches) if (check) words[(params >>> 2) + foundWord] = -1
-    for (const { word, position, dtype } of this.#scalars) words[word] = bitsOf(table[position] ?? 0, dtype)
+    const { fills } = this.#job
+    let at = fills.length - 2 * this.#scalars.length + 1
+    for (const { position, dtype } of this.#scalars) {
+      fills[at] = bitsOf(table[position] ?? 0, dtype)
+      at += 2
+    }
   }
 }
 

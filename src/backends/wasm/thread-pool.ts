@@ -1,3 +1,4 @@
+import { HalfWrittenError } from '../../tensor/errors.js'
 import type { Entry, KernelFunction } from './launch.js'
 
 /** Other threads that run kernels together with the calling one. The core knows only this face of them. */
@@ -23,3 +24,11 @@ export interface ThreadPool {
 
 /** Makes a pool of `threads` threads on this memory; words from `control` on are its own. */
 export type ThreadPoolFactory = (memory: WebAssembly.Memory, threads: number, control: number) => ThreadPool
+
+/** A run broke off because of `what` happened to a thread. */
+export function brokenOff(what: string, cause?: unknown): HalfWrittenError {
+  const message =
+    `${what} while kernels ran, and what they were writing is half-written. Load a saved file, loadModel(model, ` +
+    'bytes), and call optimizer.reset(); the next runs start new threads.'
+  return new HalfWrittenError(message, { cause })
+}

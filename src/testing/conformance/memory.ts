@@ -81,7 +81,7 @@ export const memoryChecks: readonly MemoryCheck[] = [
       backend.write(buffer, 0, bytes(40))
       const [now, later] = [backend.readSync(buffer, 4, 20), await backend.read(buffer, 4, 20)]
       backend.free(buffer)
-      return same(now, later) && same(now, bytes(40).slice(4, 24)) ? undefined : `[${now}] and [${later}] differ`
+      return now && same(now, later) && same(now, bytes(40).slice(4, 24)) ? undefined : `[${now}] and [${later}] differ`
     },
   },
   {

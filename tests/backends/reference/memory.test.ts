@@ -19,7 +19,7 @@ test('a read is a copy', () => {
   const backend = createReferenceBackend()
   const buffer = backend.allocate(4)
   backend.write(buffer, 0, Uint8Array.of(1, 2, 3, 4))
-  backend.readSync?.(buffer, 0, 4).fill(9)
+  backend.readSync?.(buffer, 0, 4)?.fill(9)
   expect([...(backend.readSync?.(buffer, 0, 4) ?? [])]).toEqual([1, 2, 3, 4])
 })
 

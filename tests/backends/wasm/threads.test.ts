@@ -291,7 +291,11 @@ describe('a kernel that traps', () => {
         address: () => 0,
         allocate: (byteLength) => memory.allocate(byteLength),
         free: () => {},
-        run: (entry, params, nanoseconds) => pool.run(entry, instance(entry), params, nanoseconds),
+        run: ({ entry, params, nanoseconds, fills }) => {
+          for (let i = 0; i < fills.length; i += 2) memory.words[fills[i] ?? 0] = fills[i + 1] ?? 0
+          pool.run(entry, instance(entry), params, nanoseconds)
+        },
+        timed: true,
       }
       const program = makeProgram(
         { phases: Array.from({ length: 3 }, () => ({ shared: [step], single: [] })), scalarCount: 0 },
@@ -301,7 +305,7 @@ describe('a kernel that traps', () => {
         pool.start()
         expect(pool.ready(5000)).toBe(true)
         const start = performance.now()
-        const run = () => (trial % 2 ? program.run(new Float64Array()) : host.run(bad, 4096, 1e6))
+        const run = () => (trial % 2 ? program.run(new Float64Array()) : pool.run(bad, instance(bad), 4096, 1e6))
         expect(run).toThrow(/^A kernel trapped while kernels ran/)
         expect(performance.now() - start).toBeLessThan(2000)
         expect(pool.threads).toBe(1)
