@@ -104,7 +104,7 @@ test('the same seed gives the same cases, each with a name of its own', () => {
   expect(new Set(cases.map((one) => one.name)).size).toBe(cases.length)
   expect(contentsOf(conformanceCases(1)).equals(contentsOf(cases))).toBe(true)
   expect(contentsOf(conformanceCases(2)).equals(contentsOf(cases))).toBe(false)
-})
+}, 120_000)
 
 test('every kind of kernel and every node of an expression has cases', () => {
   const kinds = ['map', 'reduce', 'rows', 'matmul', 'conv2d', 'pool2d', 'gather', 'scatterAdd', 'foreach']
