@@ -1,3 +1,4 @@
+export { type CheckpointParts, loadCheckpoint, saveCheckpoint } from '../io/checkpoint.js'
 export { loadModel, saveModel, saveModelSync } from '../io/model-file.js'
 export { parseNpy, writeNpy } from '../io/npy.js'
 export { decode, encode, type FileDType, type RawTensor } from '../io/raw-tensor.js'

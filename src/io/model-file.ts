@@ -15,7 +15,7 @@ import { parseSafetensors, writeSafetensors } from './safetensors.js'
 export async function saveModel(model: object, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
   const entries = wholeTensorsOf(model)
   const raw = await Promise.all(
-    entries.map(async (entry) => [entry.path, rawOf(entry, await entry.tensor.data())] as const),
+    entries.map(async (entry) => [entry.path, rawOf(entry.tensor, await entry.tensor.data())] as const),
   )
   return writeSafetensors(new Map(raw), { ...metadata })
 }
@@ -23,19 +23,19 @@ export async function saveModel(model: object, metadata: Readonly<Record<string,
 /** `saveModel` without waiting, where the device can block. Throws: `DeviceError` where it cannot, and as `saveModel`. */
 export function saveModelSync(model: object, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const entries = wholeTensorsOf(model)
-  const raw = entries.map((entry) => [entry.path, rawOf(entry, entry.tensor.dataSync())] as const)
+  const raw = entries.map((entry) => [entry.path, rawOf(entry.tensor, entry.tensor.dataSync())] as const)
   return writeSafetensors(new Map(raw), { ...metadata })
 }
 
 /** Throws: `HalfWrittenError` naming the first tensor that a broken run has left half-written. */
-function wholeTensorsOf(model: object): ModelTensor[] {
+export function wholeTensorsOf(model: object): ModelTensor[] {
   const entries = untied(tensorsOf(model))
   for (const { path, tensor } of entries) tensor.storage.requireWhole(`save: "${path}"`)
   for (const { tensor } of entries) tensor.storage.requireOwn()
   return entries
 }
 
-function rawOf({ tensor: { dtype, shape } }: ModelTensor, data: TypedArray): RawTensor {
+export function rawOf({ dtype, shape }: { dtype: DType; shape: readonly number[] }, data: TypedArray): RawTensor {
   if (data instanceof Uint8Array) return encode(Uint32Array.from(data), 'bool', shape)
   if (data instanceof Float64Array) return encode(data, 'f64', shape)
   if (data instanceof Float32Array) return encode(data, isHalf(dtype) ? dtype : 'f32', shape)
@@ -60,6 +60,12 @@ export function loadModel(
   { path }: { readonly path?: string } = {},
 ): Readonly<Record<string, string>> {
   const { tensors, metadata } = parseSafetensors(bytes, path)
+  prepareModel(model, tensors, path)()
+  return metadata
+}
+
+/** What writes the tensors of a file into a model. Throws: `ShapeError`, as `loadModel`. */
+export function prepareModel(model: object, tensors: ReadonlyMap<string, RawTensor>, path?: string): () => void {
   const entries = tensorsOf(model)
   const problems: string[] = []
   const writes: (readonly [ModelTensor, Uint8Array])[] = []
@@ -87,8 +93,9 @@ export function loadModel(
     throw new ShapeError(message, { op: 'load', ...(path !== undefined && { path }) })
   }
   for (const [{ tensor }] of writes) tensor.storage.requireOwn()
-  for (const [{ tensor }, data] of writes) tensor.storage.write(tensor.offset, data)
-  return metadata
+  return () => {
+    for (const [{ tensor }, data] of writes) tensor.storage.write(tensor.offset, data)
+  }
 }
 
 const sameBytes = (a: RawTensor, b: RawTensor): boolean =>

@@ -1,6 +1,7 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { isAverage, type Trainable } from '../model/averaged.js'
+import { PREPARE, prepareTensors, readTensors, requireKind, requireSameWords, type SavedState } from '../model/saved.js'
 import { type ModelTensor, trainableOf } from '../model/walk.js'
 import { arithmeticOf, type DType } from '../shapes/dtype.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
@@ -64,6 +65,22 @@ export interface Optimizer<O extends OptimizerOptions = OptimizerOptions> {
    * after a run that broke off and left the state half-written. Torch: none; a new optimizer is made there.
    */
   reset(): void
+  /** What a checkpoint keeps: the state of each parameter by path, and the steps. Torch: `state_dict()`. */
+  state(): Promise<OptimizerState>
+  /**
+   * Goes on where `state()` was taken, bit for bit. Options such as the learning rate stay as they are here; Torch restores
+   * them, too.
+   * Throws: `OptionError` for the state of another optimizer, `ShapeError` listing tensors that do not fit; nothing is
+   * written then.
+   */
+  load(state: OptimizerState): void
+}
+
+/** The state of an optimizer: `path#name` is the state `name` of a parameter. */
+export interface OptimizerState extends SavedState {
+  readonly kind: 'optimizer'
+  readonly name: string
+  readonly steps: number
 }
 
 /**
@@ -199,6 +216,33 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
         this.steps = before
       },
     )
+  }
+
+  async state(): Promise<OptimizerState> {
+    const { name, steps } = this
+    return { kind: 'optimizer', version: 1, name, steps, tensors: await readTensors(this.#named()) }
+  }
+
+  load(state: OptimizerState): void {
+    this[PREPARE](state)()
+  }
+
+  [PREPARE](state: OptimizerState): () => void {
+    requireKind(state, 'optimizer')
+    requireSameWords('the state is of another optimizer', { name: this.name }, { name: state.name })
+    const write = prepareTensors(this.#named(), state.tensors)
+    return () => {
+      write()
+      this.steps = state.steps
+    }
+  }
+
+  /** The state tensors of all parameters that were ever trained. */
+  #named(): Map<string, TensorRecord> {
+    const named = new Map<string, TensorRecord>()
+    for (const { entry, state } of this.#slots.values())
+      for (const [i, tensor] of state.entries()) named.set(`${entry.path}#${this.#states[i] ?? i}`, tensor)
+    return named
   }
 
   #requireSameState(): void {

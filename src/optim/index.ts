@@ -5,6 +5,7 @@ export {
   type Optimizer,
   type OptimizerDefinition,
   type OptimizerOptions,
+  type OptimizerState,
 } from './define.js'
 export { type RmspropOptions, rmsprop } from './rmsprop.js'
 export { type SgdOptions, sgd } from './sgd.js'

@@ -20,7 +20,7 @@ export type { NonFinitePolicy, Precision } from './blend.js'
 export type { Progress, Timing, TrainingState, Unit } from './clock.js'
 export type { Drift } from './drift.js'
 export type { Shadow, ShadowOptions } from './shadow.js'
-export type { Observed, SavedTensor, ShadowState } from './shadow-state.js'
+export type { Observed, ShadowState } from './shadow-state.js'
 export {
   gammaOf,
   type PostHoc,

@@ -1,6 +1,11 @@
-import type { DType } from '../shapes/dtype.js'
-import { OptionError, ShapeError } from '../shapes/errors.js'
-import { type TypedArray, toBytes } from '../tensor/elements.js'
+import {
+  prepareTensors,
+  readTensors,
+  requireKind,
+  requireSameWords,
+  type SavedState,
+  type SavedTensor,
+} from '../model/saved.js'
 import type { TensorRecord } from '../tensor/record.js'
 import type { Progress } from './clock.js'
 import type { Treatment } from './define.js'
@@ -14,16 +19,9 @@ export interface Observed {
   readonly metric?: number
 }
 
-/** One tensor of a state. */
-export interface SavedTensor {
-  readonly dtype: DType
-  readonly shape: readonly number[]
-  readonly data: TypedArray
-}
-
-/** Everything that a shadow needs to go on bit for bit: plain data, which can be cloned, posted and written to a file. */
-export interface ShadowState {
-  readonly kind: 'dfdt shadow'
+/** Everything that a shadow needs to go on bit for bit. */
+export interface ShadowState extends SavedState {
+  readonly kind: 'shadow'
   readonly version: 1
   /** How it follows; a shadow that follows otherwise does not load it. */
   readonly settings: Readonly<Record<string, string>>
@@ -45,65 +43,18 @@ export interface Holding extends Omit<ShadowState, 'kind' | 'version' | 'tensors
 }
 
 export async function readState({ tensors, ...rest }: Holding): Promise<ShadowState> {
-  const saved = [...tensors].map(async ([name, tensor]): Promise<[string, SavedTensor]> => {
-    tensor.storage.requireOwn()
-    const { dtype, shape } = tensor
-    return [name, { dtype, shape, data: await tensor.data() }]
-  })
-  return { kind: 'dfdt shadow', version: 1, ...rest, tensors: Object.fromEntries(await Promise.all(saved)) }
+  return { kind: 'shadow', version: 1, ...rest, tensors: await readTensors(tensors) }
 }
 
 /**
- * Writes the tensors of a state.
+ * What writes the tensors of a state.
  *
- * Throws: `OptionError` listing settings that differ, `ShapeError` listing tensors that do; nothing is written then.
+ * Throws: `OptionError` listing settings that differ, `ShapeError` listing tensors that do.
  */
-export function writeState(holding: Holding, state: ShadowState): ShadowState {
-  const unknown: unknown = state
-  const kind = typeof unknown === 'object' && unknown !== null && 'kind' in unknown ? unknown.kind : unknown
-  if (kind !== 'dfdt shadow')
-    throw new OptionError(`load: this is no state of a shadow: ${String(kind)}.`, { op: 'load' })
-  const version: number = state.version
-  if (version !== 1) throw new OptionError(`load: version ${version} of shadow states is not known here; update dfdt.`)
-  requireSame(holding, state)
-  for (const [name, tensor] of holding.tensors) {
-    const saved = state.tensors[name]
-    if (saved) tensor.storage.write(0, toBytes(saved.data, tensor.dtype))
-  }
-  return state
-}
-
-function requireSame(holding: Holding, state: ShadowState): void {
-  const settings = differing(holding.settings, state.settings).map(
-    ([name, here, saved]) => `${name} is ${here} here but ${saved} in the state`,
-  )
-  const treatments = differing(holding.treatments, state.treatments).map(
-    ([path, here, saved]) => `"${path}" is ${here} here but ${saved} in the state`,
-  )
-  const different = [...settings, ...treatments]
-  if (different.length > 0)
-    throw new OptionError(
-      `load: the state is of a shadow that follows otherwise; nothing was written:\n  ${different.join('\n  ')}`,
-      { op: 'load' },
-    )
-  const show = (tensor: { shape: readonly number[]; dtype: DType }) => `[${tensor.shape.join(', ')}] ${tensor.dtype}`
-  const here = Object.fromEntries([...holding.tensors].map(([name, tensor]) => [name, show(tensor)]))
-  const saved = Object.fromEntries(Object.entries(state.tensors).map(([name, tensor]) => [name, show(tensor)]))
-  const problems = differing(here, saved).map(([name, a, b]) => `"${name}" is ${a} here but ${b} in the state`)
-  if (problems.length > 0)
-    throw new ShapeError(`load: the state does not fit; nothing was written:\n  ${problems.join('\n  ')}`, {
-      op: 'load',
-    })
-}
-
-/** Where two records differ, with `missing` for what is not there. */
-function differing(
-  a: Readonly<Record<string, string>>,
-  b: Readonly<Record<string, string>>,
-): (readonly [name: string, a: string, b: string])[] {
-  const names = new Set([...Object.keys(a), ...Object.keys(b)])
-  return [...names].flatMap((name) => {
-    const [x, y] = [a[name] ?? 'missing', b[name] ?? 'missing']
-    return x === y ? [] : [[name, x, y] as const]
-  })
+export function prepareState(holding: Holding, state: ShadowState): () => void {
+  requireKind(state, 'shadow')
+  const what = 'the state is of a shadow that follows otherwise'
+  requireSameWords(what, holding.settings, state.settings)
+  requireSameWords(what, holding.treatments, state.treatments)
+  return prepareTensors(holding.tensors, state.tensors)
 }

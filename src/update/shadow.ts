@@ -1,6 +1,7 @@
 import type { AverageOf } from '../model/averaged.js'
 import { zipModels } from '../model/compare.js'
 import { copyInto } from '../model/foreach.js'
+import { PREPARE } from '../model/saved.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
 import { CaptureError, OptionError } from '../shapes/errors.js'
 import type { Device } from '../tensor/device.js'
@@ -17,7 +18,7 @@ import { type Drift, driftOf } from './drift.js'
 import { requireFinite } from './finite.js'
 import { PutOff } from './lazy.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
-import { type Holding, type Observed, readState, type ShadowState, writeState } from './shadow-state.js'
+import { type Holding, type Observed, prepareState, readState, type ShadowState } from './shadow-state.js'
 import { type Selection, type Treated, treat } from './treatment.js'
 import { conditionally } from './update.js'
 
@@ -247,14 +248,21 @@ export class FollowingShadow<M extends object> {
   }
 
   load(state: ShadowState): void {
+    this[PREPARE](state)()
+  }
+
+  [PREPARE](state: ShadowState): () => void {
     this.#requireUsable()
-    const { progress, observed, seconds, random, pending } = this.#busily(() => writeState(this.#holding(), state))
-    if (this.#putOff) this.#putOff.pending = pending
-    const { now } = this.#moment
-    this.#moment = { progress, now, settled: true }
-    this.#observed = observed
-    this.#began = performance.now() - 1000 * seconds
-    this.#random.load(random)
+    const write = prepareState(this.#holding(), state)
+    return () => {
+      this.#busily(write)
+      if (this.#putOff) this.#putOff.pending = state.pending
+      const { now } = this.#moment
+      this.#moment = { progress: state.progress, now, settled: true }
+      this.#observed = state.observed
+      this.#began = performance.now() - 1000 * state.seconds
+      this.#random.load(state.random)
+    }
   }
 
   async metrics(): Promise<Drift> {
