@@ -25,6 +25,9 @@ import { words, workspace } from './words.js'
  * | v7      | + B packed                                                          |  105 |    98 |         88 |
  * | v8      | + A packed ('256': what is chosen, where it pays)                   |  105 |   100 |         93 |
  *
+ * Since then one family of micro-kernels reads any strides of A, where packed and transposed ones had their own: the same
+ * speed with FMA (32x784x512 94.5, 256³ 103), two thirds of the code. Without FMA that costs 10 %, so 'plain' has both.
+ *
  * A row by many columns at once (`row`: 8 or 16 vectors) takes 1x512x512 from 12 to 18 ('fma') and from 21 to 32 ('256').
  * The same with transposed B without packing (`transposed-row.ts`): from 8 to 21 and from 7.5 to 24.
  */
