@@ -9,7 +9,7 @@ import { scope } from '../../src/tensor/scope.js'
 import type { AnyX } from '../ops/cases.js'
 import { bitsOf } from './bits.js'
 import { kindCount, runGraph, type State, type Step, writing } from './graphs.js'
-import { targets } from './targets.js'
+import { queued, targets } from './targets.js'
 
 const whole = fc.integer({ min: 0, max: 60 })
 const step = (kinds: number): fc.Arbitrary<Step> =>
@@ -68,7 +68,7 @@ function compare(
 const tiny = fc.constantFrom<(readonly number[])[]>([3, 4], [2, 3, 2], [5], [1, 6], [4, 1], [2, 2, 2, 2])
 const large = fc.constantFrom<(readonly number[])[]>([96, 130], [40, 33, 7], [20000], [3, 7000])
 
-for (const { name, make } of targets) {
+for (const { name, make } of [...targets, queued]) {
   describe(`random programs on ${name}: compiled = eager`, { timeout: 120_000 }, () => {
     const device = make()
     afterAll(() => device.close())
