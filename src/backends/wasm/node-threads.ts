@@ -46,8 +46,9 @@ const { workerData, receiveMessageOnPort } = require('node:worker_threads')
 const { memory, control, thread, threads, port, words, wordCount, spins } = workerData
 const c = new Int32Array(memory.buffer, control, wordCount)
 const functions = [], instances = new Map(), table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
+class Lost extends Error {}
 const waited = () => {
-  if (Atomics.load(c, words.failed)) throw new Error('another thread is lost')
+  if (Atomics.load(c, words.failed)) throw new Lost('another thread is lost')
 }
 const env = { memory, table, waited }
 const find = id => {
