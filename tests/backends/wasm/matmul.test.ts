@@ -96,6 +96,24 @@ for (const mode of runnable) {
       }
     })
 
+    test('computed transposed, chosen or not, on any number of threads', () => {
+      for (const b of [false, true]) {
+        for (const [m, n, k] of [
+          [3, 40, 61],
+          [17, 53, 41],
+          [32, 66, 300],
+          [5, 70, 1100],
+        ] as const) {
+          for (const blocks of [{}, { kBlock: 16 }, { mBlock: 12 }]) {
+            const choices = { turned: true, packA: false, packB: true, rowByRow: false, ...blocks }
+            for (const threads of [1, 3])
+              check({ m, n, k, transposed: { a: false, b }, padding: 1 }, mode, { choices, threads })
+          }
+          check({ m, n, k, transposed: { a: false, b } }, mode)
+        }
+      }
+    })
+
     test('one row at a time, with b transposed on the way', () => {
       for (const n of [1, 3, 4, 5, 7, 15, 16, 17, 33, 50]) {
         for (const k of [1, 2, 3, 4, 5, 8, 23]) {
@@ -106,7 +124,7 @@ for (const mode of runnable) {
             [5, false],
           ] as const) {
             check({ m, n, k, transposed: { a, b: true }, padding: 1 }, mode, {
-              choices: { rowByRow: true, packA: false, packB: false },
+              choices: { turned: false, rowByRow: true, packA: false, packB: false },
             })
           }
         }

@@ -20,6 +20,8 @@ export interface MatmulPlan {
 
 /** How operands are read: measured choices, which never change a result. */
 export interface MatmulChoices {
+  /** Whether the output is computed transposed. */
+  readonly turned: boolean
   readonly packA: boolean
   readonly packB: boolean
   /** Needs a B with contiguous columns and an output with contiguous rows. */
@@ -66,7 +68,8 @@ export function planMatmul(
         op: 'matmul',
       })
   }
-  const product = oriented(batchFolded(stepsOf(kernel)))
+  const straight = oriented(batchFolded(stepsOf(kernel)))
+  const product = (choices.turned ?? turns(straight, tile)) ? turned(straight) : straight
   const { m, n, k, a, b, output, batch } = product
   const chosen = { ...choose(product, tile), ...choices }
   const mBlock = roundUp(chosen.mBlock, tile.rows)
@@ -96,7 +99,7 @@ export function planMatmul(
     packA: Number(chosen.packA),
     packB: Number(chosen.packB),
     rowByRow: Number(chosen.rowByRow),
-    strip: Math.max(1, Math.floor(stripBytes / 4 / columnsOf(tile) / Math.min(m, mBlock))) * columnsOf(tile) * 4,
+    strip: Math.floor(stripBytes / 4 / Math.min(m, mBlock)),
     kBlock: chosen.kBlock,
     mBlock,
     nBlock: chosen.nBlock,
@@ -201,11 +204,26 @@ function oriented(p: Product): Product {
   if (p.n === 1) [unit.b.column, unit.output.column] = [1, 1]
   const whole = { ...p, ...unit }
   if (p.output.row !== 1 || (unit.output.column === 1 && p.n > 1)) return whole
-  const turned = ({ batch, row, column }: Steps): Steps => ({ batch, row: column, column: row })
-  return { ...whole, m: p.n, n: p.m, a: turned(unit.b), b: turned(unit.a), output: turned(unit.output), swapped: true }
+  return turned(whole)
 }
 
-function choose({ m, n, k, a, b, output }: Product, tile: Tile): MatmulChoices {
+/** The product computed transposed. */
+function turned(p: Product): Product {
+  const turn = ({ batch, row, column }: Steps): Steps => ({ batch, row: column, column: row })
+  return { ...p, m: p.n, n: p.m, a: turn(p.b), b: turn(p.a), output: turn(p.output), swapped: !p.swapped }
+}
+
+/**
+ * Whether a few rows times a B stored by columns, as in a layer, is better computed transposed: B, then on the left, is read
+ * where it is, and what is packed is the smaller A. Each element of the output is then copied once, which costs four times
+ * as much as packing one.
+ */
+function turns({ m, n, k, a, b }: Product, tile: Tile): boolean {
+  const few = m * (k + 4 * n) < n * k
+  return tile.fma && m > 2 && few && b.row === 1 && b.column !== 1 && (a.column === 1 || a.row === 1)
+}
+
+function choose({ m, n, k, a, b, output }: Product, tile: Tile): Omit<MatmulChoices, 'turned'> {
   const directA = a.column === 1 || a.row === 1
   const directB = b.column === 1
   const rowByRow = m <= (tile.fma ? 2 : 1) && b.row === 1 && !directB && output.column === 1
@@ -217,6 +235,11 @@ function choose({ m, n, k, a, b, output }: Product, tile: Tile): MatmulChoices {
   const packB = !rowByRow && (!directB || (tile.fma ? m >= 48 && m * n * k > 128 ** 3 : plain))
   // Blocks of about 256 steps and 240 rows, of equal sizes; one row never comes back to the output.
   const cut = (length: number, size: number) => Math.max(1, Math.ceil(length / Math.max(1, Math.round(length / size))))
+  if (output.column !== 1 && output.row === 1) {
+    // An output that is copied gets whole sums; rows of A stay in the cache for all panels of B.
+    const kBlock = cut(k, 1024)
+    return { packA, packB, rowByRow, kBlock, mBlock: roundUp(cut(m, 65536 / kBlock), tile.rows), nBlock: 2048 }
+  }
   return {
     packA,
     packB,

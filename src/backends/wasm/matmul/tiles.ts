@@ -33,10 +33,10 @@ interface BlockLocals {
   readonly c: Int
   readonly outputRow: Int
   readonly outputColumn: Int
-  /** Whether sums are complete with this block of k; then `finish` gets them, in strips of about so many bytes a row. */
+  /** Whether sums are complete with this block of k; then `finish` gets them, about so many columns at a time. */
   readonly last: Int
   readonly strip: Int
-  readonly finish: (at: Int, rows: Int, columns: I32) => void
+  readonly finish: (at: Int, rows: Int, columns: Int) => void
 }
 
 /**
@@ -55,7 +55,9 @@ export function emitTiles(
   const zeros = work.add(workspace.zeros)
   const panel = f.let(block.panel)
   const left = f.let(block.columns)
+  // What is done and not finished: its corner, and how many columns.
   const begun = f.let(c)
+  const done = f.let(i32.const(0))
 
   // A single row: many columns at once.
   const rowWidth = tile.rowVectors * 4
@@ -65,6 +67,7 @@ export function emitTiles(
       f.inc(c, rowWidth * 4)
       f.inc(panel, rowWidth * 4)
       f.inc(left, -rowWidth)
+      f.inc(done, rowWidth)
     })
   })
 
@@ -114,13 +117,14 @@ export function emitTiles(
     f.inc(c, outputColumn.mul(width))
     f.inc(panel, block.panelStep)
     f.inc(left, -width)
-    f.if(block.last.and(left.gt(0).eqz().or(c.sub(begun).ge(block.strip))), () => {
-      // The last panel may be narrower.
-      block.finish(begun, rows, c.sub(begun).shrU(2).add(smaller(left, 0)))
+    f.inc(done, wide)
+    f.if(block.last.and(left.gt(0).eqz().or(done.ge(block.strip))), () => {
+      block.finish(begun, rows, done)
       f.set(begun, c)
+      f.set(done, 0)
     })
   })
-  f.if(block.last.and(c.ne(begun)), () => block.finish(begun, rows, c.sub(begun).shrU(2)))
+  f.if(block.last.and(done), () => block.finish(begun, rows, done))
 }
 
 type Ten = readonly [I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like]

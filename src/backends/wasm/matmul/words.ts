@@ -31,7 +31,7 @@ export const words = {
   /** What is called on finished elements: a position in the table, or 0, and the distance to its block. */
   call: 23,
   callBlock: 24,
-  /** Bytes of a row of the output after which it is called. */
+  /** Columns of the output after which it is called. */
   strip: 25,
   /** Batch axes, innermost last; four words for each. */
   axes: 26,
