@@ -15,11 +15,11 @@ import { rolldown } from 'rolldown'
  * epilogues of products and kernels that go row by row 5, for 13 of 34 kernels of the MLP step and a third of the bytes
  * of the CNN step.
  */
-const TRAINING_KB = 68
+const TRAINING_KB = 68.5
 /** An entry point with all it exports. */
-const ENTRY_KB = 78.5
+const ENTRY_KB = 79.5
 /** All core entry points with all they export, as no application ships them. */
-const EVERYTHING_KB = 94.2
+const EVERYTHING_KB = 95.3
 /** What a program that trains imports. */
 const TRAINING = [
   ['index', ['compile', 'crossEntropy', 'manualSeed', 'normal', 'tensor']],
