@@ -15,24 +15,21 @@ const tenLayers: readonly number[][] = Array.from({ length: 10 }, (_, layer) => 
  * A model that is nothing but its tensors, one after another in memory: the values come from one tensor made before,
  * so that nothing else is allocated in between.
  */
-class Weights {
+export class Weights {
   readonly tensors
 
-  constructor(shapes: readonly number[][], values: Tensor<[number]>) {
+  constructor(shapes: readonly number[][]) {
+    const values: Tensor<[number]> = normal([Math.max(...shapes.map(elements))])
     this.tensors = shapes.map((shape) => scope(() => parameter(values.slice([[0, elements(shape)]]).reshape(shape))))
+    values.dispose()
   }
+
+  forward(): void {}
 }
 
 function prepare(shapes: readonly number[][], eager: boolean): () => void {
-  const largest = Math.max(...shapes.map(elements))
-  const model = () => {
-    const values = normal([largest])
-    const weights = new Weights(shapes, values)
-    values.dispose()
-    return weights
-  }
-  const source = model()
-  const target = model()
+  const source = new Weights(shapes)
+  const target = new Weights(shapes)
   const rule = ema({ decay: 0.995 })
   const follow = () => update({ target, source }, rule)
   return eager ? follow : compile(follow)

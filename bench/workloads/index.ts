@@ -1,10 +1,17 @@
 import { emaWorkloads } from './ema.js'
 import { firstStep } from './first-step.js'
 import { gemmWorkloads } from './gemm.js'
+import { shadowWorkloads } from './shadows.js'
 import { trainingWorkloads } from './training.js'
 import type { Workload } from './workload.js'
 
 export type { Workload } from './workload.js'
 
 /** Everything that `npm run bench` times, in the order of its table. */
-export const workloads: readonly Workload[] = [...emaWorkloads, ...gemmWorkloads, ...trainingWorkloads, firstStep]
+export const workloads: readonly Workload[] = [
+  ...emaWorkloads,
+  ...shadowWorkloads,
+  ...gemmWorkloads,
+  ...trainingWorkloads,
+  firstStep,
+]

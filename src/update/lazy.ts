@@ -1,4 +1,5 @@
 import type { Element } from '../model/foreach.js'
+import type { Device } from '../tensor/device.js'
 import { toBytes } from '../tensor/elements.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import type { Storage } from '../tensor/storage.js'
@@ -35,15 +36,14 @@ export class PutOff {
   readonly #due: TensorRecord
 
   constructor(
+    device: Device,
     pairs: readonly { readonly target: TensorRecord; readonly source: TensorRecord }[],
     readonly numbersOf: (weights: Weights) => readonly number[],
   ) {
     this.#entries = pairs.map(({ target, source }) => ({ target, source, version: source.version, pending: none }))
     this.#slots = new Map(pairs.map(({ target }, i) => [target, i]))
-    const [first] = pairs
-    if (!first) throw new RangeError('pairs')
-    this.#numbers = emptyTensor(first.target.device, 'f32', [2 * pairs.length], 'buffer')
-    this.#due = emptyTensor(first.target.device, 'u32', [pairs.length], 'buffer')
+    this.#numbers = emptyTensor(device, 'f32', [2 * pairs.length], 'buffer')
+    this.#due = emptyTensor(device, 'u32', [pairs.length], 'buffer')
   }
 
   /** What the kernel reads for a tensor. */

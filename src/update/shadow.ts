@@ -133,7 +133,7 @@ export class FollowingShadow<M extends object> {
     if (lazy) {
       const blends = this.#blends.map(({ pair }) => ({ target: pair.target.tensor, source: pair.source.tensor }))
       const { blend } = rule
-      if (blends.length > 0 && blend) this.#putOff = new PutOff(blends, blend.scalarsOf)
+      if (blends.length > 0 && blend) this.#putOff = new PutOff(this.#device, blends, blend.scalarsOf)
     }
     this.#prepared = this.#prepare(unit)
     this.#unsettled = this.#watch()
