@@ -31,15 +31,18 @@ function program(batch: number, last: (x: Tensor<[number, number]>) => Tensor<[n
   return { run: () => run(x).dispose(), operations: 2 * batch * width * width * layers }
 }
 
-it('programs compiled after warm-up are as fast as the first one has become, within some 10 ms', { retry: 3 }, () => {
+/** Of the first program of all, also when this is another try. */
+let warm = 0
+
+it('programs compiled after warm-up are as fast as the first one has become', { retry: 3 }, () => {
   const first = program(rows, (x) => x.relu())
   // Until the engine has optimised the kernels.
   const end = performance.now() + 600
   while (performance.now() < end) first.run()
-  const warm = speedOf(first.run, first.operations, 300)
+  warm = Math.max(warm, speedOf(first.run, first.operations, 300))
   // Unoptimised code reaches 5 on a fast core: slow is not to be compared with slow.
   expect(warm).toBeGreaterThan(8)
   for (const { run, operations } of [program(rows, (x) => x.neg()), program(2 * rows, (x) => x.relu())]) {
-    expect(speedOf(run, operations, 40)).toBeGreaterThan(0.8 * warm)
+    expect(speedOf(run, operations, 100)).toBeGreaterThan(0.8 * warm)
   }
 })
