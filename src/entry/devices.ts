@@ -3,7 +3,7 @@ import type { WasmBackendOptions } from '../backends/wasm/backend.js'
 import { Device } from '../tensor/device.js'
 
 /**
- * A device that computes in WebAssembly: SIMD, all cores. f32, i32, u32 and bool. The default device is one.
+ * A device that computes in WebAssembly: SIMD, all cores. All dtypes but f64. The default device is one.
  *
  * In a cross-origin isolated page kernels run on workers while the calling thread goes on: read with `await`. `threads: 1`
  * computes on the calling thread, as in other pages, and then `itemSync()` and its kin are always there.

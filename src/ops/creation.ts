@@ -26,6 +26,7 @@ export { dim } from '../shapes/dim.js'
 /**
  * A tensor of the given values: a number, nested lists of them, or a typed array with a shape.
  * Lists are f32, lists of booleans bool, unless `dtype` is stated; typed arrays keep their dtype (Uint8Array is bool).
+ * Numbers are rounded to the nearest f16 or bf16 where that is stated; `fromBits` takes bits.
  *
  * Fractions are cut off in integer tensors.
  *

@@ -241,12 +241,12 @@ export type LiteralFactory = <const A extends Nested, D extends DType = DTypeOf<
   options?: CreateOptions<D>,
 ) => Tensor<ShapeOf<A>, NoInfer<D>>
 
-/** The type of functions that make a tensor of a stated shape from a typed array; the dtype is that of the array. */
-export type DataFactory = <const S extends Dims, X extends DataTypes[DType]>(
+/** The type of functions that make a tensor of a stated shape from a typed array; of its dtype unless one is stated. */
+export type DataFactory = <const S extends Dims, X extends DataTypes[DType], D extends DType = DTypeOfData<X>>(
   data: X,
   shape: S,
-  options?: { readonly device?: Device },
-) => Tensor<[...S], DTypeOfData<X>>
+  options?: CreateOptions<D>,
+) => Tensor<[...S], NoInfer<D>>
 /** The dtype of a typed array. */
 export type DTypeOfData<X> = X extends Float64Array
   ? 'f64'

@@ -59,7 +59,7 @@ for (const { name, make } of devices) {
       )
       expect(fromBits(Uint16Array.of(0x3c00, 0xfc00), [2], { dtype: 'f16' }).arraySync()).toEqual([1, -Infinity])
       expect(String(x)).toBe('Tensor [3] bf16\n[1.0000 0.1001 3.5000]')
-      expect(tensor(Float32Array.of(70000, -1e-9), [2], { dtype: 'f16' } as object).arraySync()).toEqual([Infinity, -0])
+      expect(tensor(Float32Array.of(70000, -1e-9), [2], { dtype: 'f16' }).arraySync()).toEqual([Infinity, -0])
       expect(await toBits(x.reshape([3, 1]).permute(1, 0))).toEqual(await toBits(x))
       expect(() => fromBits(Uint16Array.of(1), [2], { dtype: 'f16' })).toThrow(ShapeError)
       expect(() => toBits(ones([2]) as AnyX)).toThrow(DTypeError)

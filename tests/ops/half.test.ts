@@ -101,7 +101,7 @@ describe('PyTorch computes the same in f16 and bf16', () => {
       it.each(Object.entries(ops))(`%s in ${dtype} on ${on}`, (name, op) => {
         const of = (what: string) => golden(`${dtype}/${name}/${what}`)
         const make = ({ values, shape }: Pick<Golden, 'values' | 'shape'>): AnyX =>
-          d.tensor(Float32Array.from(values), [...shape], { dtype, device } as object)
+          d.tensor(Float32Array.from(values), [...shape], { dtype, device })
         const count = [0, 1, 2].filter((i) => tensors.has(`${dtype}/${name}/in.${i}`))
         const inputs = count.map((i) => make(of(`in.${i}`)))
         const y = op(...inputs.map((x) => x.trace()))

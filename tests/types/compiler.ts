@@ -71,7 +71,9 @@ export async function diagnose(compiler: Compiler, place: Place): Promise<Diagno
     '#wasm': [join(root, from, `backends/wasm/node.${end}`)],
   }
   const all = [...folders.map((folder) => join(base, folder)), join(root, 'examples')]
-  const files = all.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+  const files = all.flatMap((folder) =>
+    readdirSync(folder).flatMap((name) => (name.endsWith('.ts') ? join(folder, name) : [])),
+  )
   writeFileSync(project, JSON.stringify({ compilerOptions: { ...compilerOptions, paths }, files }))
   const output = await tsc(compiler, ['-p', project, '--pretty', 'false'])
   const found: { file: string; at: string; text: string }[] = []

@@ -140,7 +140,7 @@ export class WasmBackend implements Backend {
     return this.#tuning.pending
   }
 
-  /** f32, i32, u32 and bool; f64 is the reference device's. */
+  /** f64 is the reference device's. */
   supports(dtype: DType): boolean {
     return dtype !== 'f64'
   }
