@@ -22,6 +22,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { OptionError, ShapeError } from '../../src/tensor/errors.js'
 import { assertClose } from '../../src/testing/close.js'
 import { devices } from '../devices.js'
+import { golden } from '../golden-file.js'
 
 /** A model of one parameter. */
 class Weights {
@@ -32,6 +33,11 @@ class Weights {
   forward(): void {}
 }
 const valuesOf = ({ w }: { readonly w: { dataSync(): Float32Array } }) => [...w.dataSync()]
+/** Weights after each step, and what their average is then. */
+type Goldens = { readonly path: number[][] } & Readonly<
+  Record<'swa' | 'inverse' | 'power1' | 'power10' | 'debiased', number[]>
+>
+const goldens = golden<Goldens>('update/averages.json')
 /** What a model trains to at step i. */
 const path = (i: number) => [Math.sin(i), 2 + Math.cos(2 * i), i / 10]
 
@@ -61,6 +67,22 @@ describe.each(devices)('rules on $name', ({ make }) => {
       return value
     })
     close(followed(ema({ decay: d }), 20).target, expected)
+  })
+
+  test.each<[name: Exclude<keyof Goldens, 'path'>, rule: () => UpdateRule, every: number]>([
+    ['swa', () => swa(), 1],
+    ['inverse', () => ema({ decay: schedules.inverse({ gamma: 2, power: 0.75, most: 0.95 }) }), 1],
+    ['power1', () => powerEma({ gamma: 6.94 }), 1],
+    ['power10', () => powerEma({ gamma: 6.94 }), 10],
+    ['debiased', () => ema({ decay: schedules.debias(0.97) }), 1],
+  ])('%s is what PyTorch, ema-pytorch, EDM2 and optax have', (name, rule, every) => {
+    const source = new Weights(0, 0, 0, 0, 0)
+    const shadow = follow(source, rule(), { every })
+    for (const weights of goldens.path) {
+      update({ target: source, source: new Weights(...weights) }, ema({ decay: 0 }))
+      shadow.update()
+    }
+    assertClose(shadow.model.w.dataSync(), goldens[name], { rtol: 1e-5, atol: 1e-6 })
   })
 
   test('swa: the mean of what was seen, whatever the interval', () => {
