@@ -23,7 +23,7 @@ import { fuse } from '../../src/program/fuse/index.js'
 import type { Node } from '../../src/program/node.js'
 import { Device, setDefaultDevice } from '../../src/tensor/device.js'
 import { emptyTensor } from '../../src/tensor/record.js'
-import { copy, ema, update } from '../../src/update/index.js'
+import { copy, ema, follow, schedules, update } from '../../src/update/index.js'
 import type { AnyX } from '../ops/cases.js'
 import { expectSameBits } from './bits.js'
 import { targets } from './targets.js'
@@ -333,6 +333,21 @@ describe('whole-model passes', () => {
       step(model, optimizer, () => update({ target: teacher, source: model } as never, ema({ decay: 0.9 }))),
     )
     expect(passes(both.after).map(bytesMoved)).toEqual([(accesses + 2) * 4 * parameters])
+  })
+
+  it("shadows with schedules cost two accesses each, Kahan's four, all in the optimizer's pass", () => {
+    const model = net()
+    const optimizer = adam(model)
+    const warming = follow(model, ema({ decay: schedules.inverse() }))
+    const steady = follow(model, ema({ halfLife: 100 }), { nonFinite: 'skipElement' })
+    const exact = follow(model, ema({ decay: 0.999999 }), { precision: 'kahan' })
+    const all = fused(
+      [[4, 20]],
+      step(model, optimizer, () => {
+        for (const shadow of [warming, steady, exact]) shadow.update()
+      }),
+    )
+    expect(passes(all.after).map(bytesMoved)).toEqual([(7 + 2 + 2 + 4) * 4 * parameters])
   })
 
   it('Adam and EMA: 9 accesses, 36 bytes a parameter, as explain() says', () => {

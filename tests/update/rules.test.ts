@@ -34,7 +34,7 @@ class Weights {
 }
 const valuesOf = ({ w }: { readonly w: { dataSync(): Float32Array } }) => [...w.dataSync()]
 /** Weights after each step, and what their average is then. */
-type Goldens = { readonly path: number[][] } & Readonly<
+type Goldens = { readonly torch: string; readonly path: number[][] } & Readonly<
   Record<'swa' | 'inverse' | 'power1' | 'power10' | 'debiased', number[]>
 >
 const goldens = golden<Goldens>('update/averages.json')
@@ -69,7 +69,7 @@ describe.each(devices)('rules on $name', ({ make }) => {
     close(followed(ema({ decay: d }), 20).target, expected)
   })
 
-  test.each<[name: Exclude<keyof Goldens, 'path'>, rule: () => UpdateRule, every: number]>([
+  test.each<[name: Exclude<keyof Goldens, 'path' | 'torch'>, rule: () => UpdateRule, every: number]>([
     ['swa', () => swa(), 1],
     ['inverse', () => ema({ decay: schedules.inverse({ gamma: 2, power: 0.75, most: 0.95 }) }), 1],
     ['power1', () => powerEma({ gamma: 6.94 }), 1],
