@@ -1,4 +1,5 @@
 import type { Show } from '../shapes/dim.js'
+import type { FloatDType } from '../shapes/dtype.js'
 import type { Buffer, Parameter, Tensor } from '../tensor/tensor.js'
 import type { Original } from './averaged.js'
 import type { CHILDREN, Module } from './module.js'
@@ -61,6 +62,14 @@ export type Buffers<M> =
   Entries<M> extends infer U extends Found
     ? { [E in U as E extends { role: 'buffer' } ? E['path'] : never]: E['value'] }
     : never
+
+/** The float tensors of a model that are not of dtype D; never when all are. */
+export type FloatsBesides<M, D extends FloatDType> =
+  Entries<M> extends infer U extends Found ? Besides<Floats<U['value']>, D> : never
+// biome-ignore lint/suspicious/noExplicitAny: of any shape
+type Floats<V> = Extract<V, Parameter<any, FloatDType> | Buffer<any, FloatDType>>
+// biome-ignore lint/suspicious/noExplicitAny: of any shape
+type Besides<V, D extends FloatDType> = Exclude<V, Parameter<any, D> | Buffer<any, D>>
 
 /** The paths of the trainable tensors of a model. */
 export type ParamPath<M> =

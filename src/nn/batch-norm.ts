@@ -1,11 +1,12 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { batchNormRecord, batchNormTrainingRecord } from '../ops/norm/batch-norm.js'
-import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
+import { arithmeticOf, type DType, type FloatDType } from '../shapes/dtype.js'
 import { showShape } from '../shapes/dim.js'
 import { OptionError, ShapeError } from '../shapes/errors.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { operation } from '../tensor/scope.js'
+import { collected, type Running } from './collecting.js'
 import { isTraining } from './evaluating.js'
 import { constantState } from './initialize.js'
 import type { BatchNorm1dFactory, BatchNorm2dFactory } from './module.js'
@@ -50,7 +51,8 @@ class BatchNorm extends Printed {
       const message = `${name}(${features}): got shape ${showShape(x.shape)}, needs ${needs}.`
       throw new ShapeError(message, { op: name, shapes: [x.shape] })
     }
-    if (!isTraining(x)) return batchNormRecord(x, { mean, variance }, weight, bias, eps)
+    const collects = collected(this)
+    if (!collects && !isTraining(x)) return batchNormRecord(x, { mean, variance }, weight, bias, eps)
     const count = x.size / features
     if (count < 2) {
       const remedy = 'train on larger batches, or normalise by the running statistics with inference(model)'
@@ -59,7 +61,7 @@ class BatchNorm extends Printed {
     }
     return operation(() => {
       const batch = batchNormTrainingRecord(x, weight, bias, eps)
-      follow(this, batch, count)
+      follow(collects ?? this, batch, count)
       return batch.output
     })
   }
@@ -74,13 +76,17 @@ class BatchNorm extends Printed {
  * layer has none.
  */
 function follow(
-  { running_mean, running_var, num_batches_tracked: tracked, momentum }: BatchNorm,
+  { running_mean, running_var, num_batches_tracked: tracked, momentum }: Running,
   batch: { readonly mean: TensorRecord; readonly variance: TensorRecord },
   count: number,
 ): void {
   const reads = [running_mean, batch.mean, running_var, batch.variance]
   const scalars = [momentum, count / (count - 1)]
-  foreachTensors(followed(running_mean.dtype), [{ reads, writes: [running_mean, running_var] }], scalars)
+  foreachTensors(
+    followed(running_mean.dtype, batch.mean.dtype),
+    [{ reads, writes: [running_mean, running_var] }],
+    scalars,
+  )
   foreachTensors([input(0, 'i32').add(1)], [{ reads: [tracked], writes: [tracked] }], [])
 }
 
@@ -95,16 +101,13 @@ function layer(name: 'batchNorm1d' | 'batchNorm2d') {
     new BatchNorm(name, features, eps, momentum, dtype)
 }
 
-const followed = (dtype: TensorRecord['dtype']): Expr[] => {
-  const number = arithmeticOf(dtype)
-  const [mean, batchMean, variance, batchVariance] = [0, 1, 2, 3].map((slot) => input(slot, dtype).cast(number)) as [
-    Expr,
-    Expr,
-    Expr,
-    Expr,
-  ]
+const followed = (running: DType, batch: DType): Expr[] => {
+  const number = arithmeticOf(running)
+  const of = (slot: number, dtype: DType) => input(slot, dtype).cast(number)
+  const [mean, variance] = [of(0, running), of(2, running)]
+  const [batchMean, batchVariance] = [of(1, batch), of(3, batch)]
   const [momentum, unbiased] = [scalar(0, number), scalar(1, number)]
-  const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old).cast(dtype)
+  const towards = (old: Expr, now: Expr) => momentum.fma(now.sub(old), old).cast(running)
   return [towards(mean, batchMean), towards(variance, batchVariance.mul(unbiased))]
 }
 
@@ -119,7 +122,7 @@ const followed = (dtype: TensorRecord['dtype']): Expr[] => {
  * Gradient: for x, weight and bias; through the batch's statistics, not through the running ones.
  * Throws: `ShapeError` for another shape, and in training for one value a feature; `OptionError` for bad options.
  * Torch: `nn.BatchNorm1d(C)`; the tape decides here instead of `train()` and `eval()`, the counter is i32 for its i64,
- * and `momentum=None` (a plain average) is not there.
+ * and `momentum=None` (a plain average) is what `recomputeStatistics` does.
  * Paper: Ioffe, Szegedy, "Batch normalization", 2015.
  * @example sequential(linear(784, 128, { bias: false }), batchNorm1d(128), relu())
  */

@@ -32,7 +32,11 @@ export function inference<M extends object>(model: M): M {
   return view
 }
 
-function evaluating<R>(run: () => R): R {
+/** How many views are running forward, one inside the other. */
+export const evaluationDepth = (): number => depth
+
+/** Runs as at evaluation. */
+export function evaluating<R>(run: () => R): R {
   depth++
   try {
     return run()

@@ -1,6 +1,9 @@
 import type { AverageOf } from '../model/averaged.js'
 import type { Module } from '../model/module.js'
+import type { FloatsBesides } from '../model/paths.js'
 import type { ACCEPTS, Apply, Fn, IN, OUT } from '../nn/types/apply.js'
+import type { Converted } from '../nn/types/convert.js'
+import type { FloatDType } from '../shapes/dtype.js'
 import type { Buffer, Parameter } from '../tensor/tensor.js'
 
 /**
@@ -23,3 +26,12 @@ type Field<V> =
 interface Run<M> extends Fn {
   readonly [OUT]: Apply<M, this[IN]>
 }
+
+/** M in the dtype D; without one, floats of two bytes are widened to f32. A model that has it already is left as it is. */
+export type InDType<M, D extends FloatDType> = [D] extends [never]
+  ? [FloatsBesides<M, 'f32' | 'f64'>] extends [never]
+    ? M
+    : Converted<M, 'widened'>
+  : [FloatsBesides<M, D>] extends [never]
+    ? M
+    : Converted<M, D>

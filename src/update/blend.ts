@@ -68,10 +68,7 @@ export function blended(options: BlendOptions): Blended {
   const result = next.target ?? target
   if (precision === 'kahan') {
     const lost = stored[compensation]?.cast(dtype) ?? constant(0, dtype)
-    const step = incrementOf(result, target).sub(lost)
-    const sum = target.add(step).cast(types.target)
-    next.target = sum
-    next[compensation] = sum.cast(dtype).sub(target).sub(step)
+    Object.assign(next, compensated(result, { target, source, lost, stored: types.target }))
   } else if (precision === 'stochastic') next.target = stochastic(result, types.target, randomBits(randomSlot)[0])
   const finite = source.isFinite()
   const writes = ['target', ...(next.source ? ['source'] : []), ...states.filter((name) => next[name] !== undefined)]
@@ -83,13 +80,40 @@ export function blended(options: BlendOptions): Blended {
   return { states, writes, exprs }
 }
 
+/** What a compensated sum begins with. */
+interface Compensated {
+  readonly target: Expr
+  readonly source: Expr
+  /** What earlier steps have lost. */
+  readonly lost: Expr
+  readonly stored: DType
+}
+
+/** A new value, as it is stored, and what that loses: Kahan's sum, branch by branch. */
+function compensated(result: Expr, sum: Compensated): { readonly target: Expr; readonly compensation: Expr } {
+  const { target, source, lost, stored } = sum
+  const { dtype, args, op } = result
+  const [condition, a, b] = args
+  if (result === target) return { target, compensation: lost }
+  if (op === 'select' && condition && a && b) {
+    const [x, y] = [compensated(a, sum), compensated(b, sum)]
+    return {
+      target: condition.select(x.target, y.target),
+      compensation: condition.select(x.compensation, y.compensation),
+    }
+  }
+  // A copy leaves nothing of the old sum, not even NaN.
+  const copied = result === source
+  const step = copied ? source : incrementOf(result, target).sub(lost)
+  const rounded = (copied ? source : target.add(step)).cast(stored).cast(dtype)
+  return { target: rounded, compensation: (copied ? rounded : rounded.sub(target)).sub(step) }
+}
+
 /** What a new value adds to the old one, before it is rounded into it. */
 function incrementOf(result: Expr, target: Expr): Expr {
   const [a, b, c] = result.args
-  if (result === target) return constant(0, target.dtype)
   if (result.op === 'fma' && a && b && c === target) return a.mul(b)
   if (result.op === 'add' && a && b && (a === target || b === target)) return a === target ? b : a
-  if (result.op === 'select' && a && b && c) return a.select(incrementOf(b, target), incrementOf(c, target))
   return result.sub(target)
 }
 

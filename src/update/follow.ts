@@ -1,8 +1,10 @@
 import { markAverage } from '../model/averaged.js'
-import { clone } from '../model/clone.js'
+import { copyModel, copyTensor } from '../model/clone.js'
 import { freeze } from '../model/freeze.js'
 import type { PathPattern } from '../model/paths.js'
+import { type DType, type FloatDType, isFloat, isHalf } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
+import type { Precision } from './blend.js'
 import { requireTiming } from './clock.js'
 import type { UpdateRule } from './define.js'
 import { FollowingShadow, type Shadow, type ShadowOptions } from './shadow.js'
@@ -16,7 +18,10 @@ import { requireSelection } from './treatment.js'
  * `every: k` updates at each k-th call with the weight of k updates, so that half-lives stay what they are; `unit:
  * 'update'` states rates per update instead, `unit: 'sample'` per sample. `after` and `when` say when following begins and
  * whether an update happens; `only`, `except`, `where`, `buffers` and `frozen` to which tensors; `nonFinite` keeps NaN
- * out, `precision` keeps small steps, `lazy` skips what has not changed, `metrics` measures the distance on the way.
+ * out, `lazy` skips what has not changed, `metrics` measures the distance on the way.
+ *
+ * An average of f16 or bf16 weights is f32, because steps of 1 % and less vanish in 8 bits; `dtype` chooses otherwise.
+ * `precision: 'kahan'` keeps what rounding loses, as an average of f16 or bf16 does unless told otherwise.
  *
  * Throws: `OptionError` for options out of range, a pattern that matches nothing, and combinations that make no sense.
  * Torch: `swa_utils.AveragedModel(model, multi_avg_fn=…)`, with `update_parameters`.
@@ -29,20 +34,38 @@ import { requireSelection } from './treatment.js'
  *   return loss
  * })
  * teacher.model.forward(images)
+ * @example follow(student, ema({ decay: 0.9999 }), { dtype: 'bf16' }) // half the memory, compensated
  */
-export function follow<M extends object>(
+export function follow<M extends object, const D extends FloatDType = never>(
   source: M,
   rule: UpdateRule,
-  options: ShadowOptions<PathPattern<NoInfer<M>>> = {},
-): Shadow<M> {
+  options: ShadowOptions<PathPattern<NoInfer<M>>, D> = {},
+): Shadow<M, D> {
   requireSelection('follow', options)
   requireTiming('follow', options)
+  requirePrecision(options)
   requireSense(rule, options)
-  const target = clone(source)
+  const dtype: FloatDType | undefined = options.dtype
+  const dtypeOf = (own: DType): DType => (!isFloat(own) ? own : (dtype ?? (isHalf(own) ? 'f32' : own)))
+  const target = copyModel('follow', source, (tensor) => copyTensor(tensor, tensor.role, dtypeOf(tensor.dtype)))
   freeze(target)
   markAverage(target)
+  const precision = options.precision ?? (dtype && isHalf(dtype) ? 'kahan' : 'plain')
   // The typed face of the class says what its model is.
-  return new FollowingShadow(source, target, rule, options, options.precision ?? 'plain') as unknown as Shadow<M>
+  return new FollowingShadow(source, target, rule, options, precision) as unknown as Shadow<M, D>
+}
+
+/** What callers without types may get wrong, and `stochastic` where no bits are cut off. */
+function requirePrecision({ dtype, precision }: ShadowOptions): void {
+  const refuse = (message: string): never => {
+    throw new OptionError(`follow: ${message}.`, { op: 'follow' })
+  }
+  if (dtype !== undefined && !isFloat(dtype)) refuse(`dtype is one of f64, f32, f16, bf16, got ${String(dtype)}`)
+  if (precision === undefined) return
+  const known: readonly Precision[] = ['plain', 'kahan', 'stochastic']
+  if (!known.includes(precision)) refuse(`precision is one of '${known.join("', '")}', got ${String(precision)}`)
+  if (precision === 'stochastic' && !(dtype && isHalf(dtype)))
+    refuse("precision: 'stochastic' rounds averages of f16 or bf16; add dtype: 'bf16', or keep small steps by 'kahan'")
 }
 
 /** What does not go together. */

@@ -19,6 +19,7 @@ export type { Averaged } from './averaged.js'
 export type { NonFinitePolicy, Precision } from './blend.js'
 export type { Progress, Timing, TrainingState, Unit } from './clock.js'
 export type { Drift } from './drift.js'
+export { reseed } from './reseed.js'
 export type { Shadow, ShadowOptions } from './shadow.js'
 export type { Observed, ShadowState } from './shadow-state.js'
 export {

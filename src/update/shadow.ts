@@ -3,6 +3,7 @@ import { zipModels } from '../model/compare.js'
 import { copyInto } from '../model/foreach.js'
 import { PREPARE } from '../model/saved.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
+import type { FloatDType } from '../shapes/dtype.js'
 import { CaptureError, OptionError } from '../shapes/errors.js'
 import type { Device } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
@@ -10,23 +11,29 @@ import { Generator } from '../tensor/generator.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import { Storage, type Unsettled } from '../tensor/storage.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { Averaged } from './averaged.js'
+import type { Averaged, InDType } from './averaged.js'
 import { blendDType, compensation, type NonFinitePolicy, type Precision } from './blend.js'
 import { beginning, type Progress, type Tick, type TrainingState, type Timing, tick } from './clock.js'
-import type { UpdateRule, UpdateTime } from './define.js'
+import { once, type UpdateRule, type UpdateTime } from './define.js'
 import { type Drift, driftOf } from './drift.js'
 import { requireFinite } from './finite.js'
 import { PutOff } from './lazy.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
+import { repair } from './reseed.js'
 import { type Holding, type Observed, prepareState, readState, type ShadowState } from './shadow-state.js'
+import { stallAdvice } from './stall.js'
 import { type Selection, type Treated, treat } from './treatment.js'
 import { conditionally } from './update.js'
 
 /** How a shadow follows. */
-export interface ShadowOptions<P extends string = string> extends Selection<P>, Timing {
+export interface ShadowOptions<P extends string = string, D extends FloatDType = FloatDType>
+  extends Selection<P>,
+    Timing {
+  /** Of all floats of the average. Default: those of the source, but f32 for f16 and bf16. */
+  readonly dtype?: D
   /** What becomes of NaN and infinity in the source. Default `propagate`. */
   readonly nonFinite?: NonFinitePolicy
-  /** Default `plain`; `kahan` where the shadow itself is f16 or bf16. */
+  /** Default `plain`; `kahan` where the average itself is f16 or bf16, which `stochastic` is for, too. */
   readonly precision?: Precision
   /** Puts off blends with tensors that have not changed, until somebody needs them. Default false. */
   readonly lazy?: boolean
@@ -34,10 +41,10 @@ export interface ShadowOptions<P extends string = string> extends Selection<P>, 
   readonly metrics?: boolean
 }
 
-/** An average that follows a model of type M. Made by `follow`. */
-export interface Shadow<M> extends AverageOf<M> {
+/** An average that follows a model of type M, in the dtype D where one was asked for. Made by `follow`. */
+export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
   /** The average, as a model: it runs and saves as its source does, and takes no gradient. */
-  readonly model: Averaged<M>
+  readonly model: Averaged<InDType<M, D>>
   /** Updates made so far. */
   readonly updates: number
   /** Calls of `update()` so far. */
@@ -60,6 +67,8 @@ export interface Shadow<M> extends AverageOf<M> {
   evaluateWith<R>(fn: (model: M) => R): R
   /** The average starts anew from its source, and counts from 0. */
   reset(): void
+  /** Elements of the average that are NaN or infinite become those of the source; nothing else changes. */
+  reseed(): void
   /** What a checkpoint keeps: the average, states, counters, and how it follows. It can be cloned and posted. */
   state(): Promise<ShadowState>
   /**
@@ -242,6 +251,27 @@ export class FollowingShadow<M extends object> {
     this.#began = performance.now()
   }
 
+  reseed(): void {
+    this.#requireUsable()
+    if (this.#device.recorder)
+      throw new CaptureError(
+        'compile: a shadow is repaired outside compiled functions; use reseed({ target, source }).',
+      )
+    this.flush()
+    for (const { pair, treatment } of this.#treated) {
+      if (treatment === 'skip') continue
+      const [target, source] = [pair.target.tensor, pair.source.tensor]
+      const kept = Object.entries(this.#kept.get(target) ?? {})
+      repair([{ target, source }])
+      repair(
+        kept.map(([name, tensor]) => {
+          const start = { target, source, zeros: undefined }[this.#rule.state[name] ?? 'zeros']
+          return { target: tensor, ...(start && { source: start }) }
+        }),
+      )
+    }
+  }
+
   state(): Promise<ShadowState> {
     this.#requireUsable()
     return this.#busily(() => readState(this.#holding()))
@@ -290,7 +320,18 @@ export class FollowingShadow<M extends object> {
         .trimEnd(),
     )
     const count = `${this.updates} updates in ${this.steps} steps`
-    return [`${how.filter((part) => part !== '').join(', ')}; ${count}`, ...lines].join('\n')
+    const advice = this.#stallAdvice
+    return [`${how.filter((part) => part !== '').join(', ')}; ${count}`, ...(advice ? [advice] : []), ...lines].join(
+      '\n',
+    )
+  }
+
+  get #stallAdvice(): string | undefined {
+    const { blend } = this.#rule
+    if (this.#precision !== 'plain' || !blend) return undefined
+    const { at } = this.#moment.now
+    const dtypes = this.#blends.map(({ pair }) => pair.target.tensor.dtype)
+    return stallAdvice(dtypes, blend.weights(at.interval > 0 ? at : once).tau)
   }
 
   flush(): void {
