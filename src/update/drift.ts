@@ -12,24 +12,26 @@ export interface Drift {
   readonly largest: number
   /** Elements of the source that are NaN or infinite. */
   readonly nonFinite: number
-  /** The share of elements that differ from the source and yet did not move: rounding has swallowed the step. */
+  /**
+   * The share of elements that differ from the source and whose step rounding has swallowed. Compensated averages keep
+   * such steps, and stochastic rounding takes them now and then.
+   */
   readonly stalled: number
 }
 
-/** What a blend measures on its way; `next` is the new target as it is stored. */
-export function driftReductions({ target, source }: GroupTypes, next: Expr): PassReduction[] {
+/** What a blend measures on its way; `stays` is where it changes nothing that is stored. */
+export function driftReductions({ target, source }: GroupTypes, stays: Expr): PassReduction[] {
   const dtype = blendDType(target)
   const stored = input(0, target)
   const [t, s] = [stored.cast(dtype), input(1, source).cast(dtype)]
   const difference = s.sub(t)
-  const moved = next.cast(dtype)
   const over = 'all'
   return [
     { combine: 'sum', expr: difference.square(), over },
     { combine: 'sum', expr: t.square(), over },
     { combine: 'max', expr: difference.abs(), over },
     { combine: 'sum', expr: s.isFinite().not().cast('u32'), over },
-    { combine: 'sum', expr: moved.eq(t).and(s.ne(t)).cast('u32'), over },
+    { combine: 'sum', expr: stays.and(s.ne(t)).and(s.isFinite()).cast('u32'), over },
   ]
 }
 

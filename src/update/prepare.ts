@@ -5,7 +5,7 @@ import type { Device } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
 import type { Scalars } from '../tensor/recorder.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
-import { blendDType, blended, type GroupTypes, type NonFinitePolicy, type Precision } from './blend.js'
+import { blendDType, blended, compensation, type GroupTypes, type NonFinitePolicy, type Precision } from './blend.js'
 import type { UpdateRule } from './define.js'
 import { driftReductions } from './drift.js'
 import type { Treated } from './treatment.js'
@@ -194,7 +194,17 @@ function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pa
       ...(guard && { guard }),
     }
   })
-  return prepareForeach(exprs, stretches, metrics ? driftReductions(types, exprs[0] ?? constant(0, dtype)) : [])
+  const unchanged = (name: string): Expr => {
+    const before = input(name === 'target' ? 0 : 2 + states.indexOf(name), types.target).cast(dtype)
+    return (exprs[writes.indexOf(name)]?.cast(dtype) ?? before).eq(before)
+  }
+  // Rounded at random, no step is lost for good.
+  const stays = {
+    plain: () => unchanged('target'),
+    kahan: () => unchanged('target').and(unchanged(compensation)),
+    stochastic: () => constant(0, 'u32').ne(constant(0, 'u32')),
+  }
+  return prepareForeach(exprs, stretches, metrics ? driftReductions(types, stays[precision]()) : [])
 }
 
 /** Where the measures of a rule go, made once for each group. */

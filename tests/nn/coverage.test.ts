@@ -23,6 +23,7 @@ const others = {
     'freeze',
     'inference',
     'parameter',
+    'recomputeStatistics',
     'summary',
     'unfreeze',
   ],

@@ -41,7 +41,7 @@ export {
   tanh,
 } from '../../src/entry/nn.js'
 export { adam, sgd } from '../../src/entry/optim.js'
-export { copy, ema, follow, update } from '../../src/entry/update.js'
+export { type Averaged, copy, ema, follow, update } from '../../src/entry/update.js'
 
 export type * from '../../src/model/paths.js'
 export type * from '../../src/nn/module.js'

@@ -2,6 +2,7 @@
 import {
   batchNorm1d,
   check,
+  type Averaged,
   copy,
   ema,
   type Equal,
@@ -36,3 +37,29 @@ update({ target: mlp, source: teacher.model }, copy())
 const composed = sequential(teacher.model, linear(2, 7)).forward(zeros([5, 4]))
 check<Equal<typeof composed, Tensor<[5, 7]>>>()
 teacher.evaluateWith((model) => model.layers[0].weight.dispose())
+
+// An average is of the dtype of its source, of f32 where that has two bytes, or of the one that is asked for.
+const half = sequential(linear(4, 8, { dtype: 'bf16' }), relu(), batchNorm1d(8, { dtype: 'bf16' }))
+const plain = sequential(linear(4, 8), relu(), batchNorm1d(8))
+const wide = follow(half, ema({ decay: 0.9 }), { only: ['0.*'] })
+check<Equal<typeof wide.model, Averaged<typeof plain>>>()
+const kept = follow(plain, ema({ decay: 0.9 }), { except: ['*.bias'] })
+check<Equal<typeof kept.model, Averaged<typeof plain>>>()
+const small = follow(plain, ema({ decay: 0.9 }), { dtype: 'bf16', only: ['0.*'] })
+check<Equal<typeof small.model, Averaged<typeof half>>>()
+const halves = small.model.forward(zeros([5, 4], { dtype: 'bf16' }))
+check<Equal<typeof halves, Tensor<[5, 8], 'bf16'>>>()
+// The type of a class is left alone where nothing is converted; widening keeps what is wider than f32.
+const same = follow(net, ema({ decay: 0.9 }), { dtype: 'f32' })
+check<Equal<typeof same.model, Averaged<Net>>>()
+class Mixed {
+  readonly a = linear(2, 3, { dtype: 'f64' })
+  readonly b = linear(3, 4, { dtype: 'f16' })
+  forward(x: Tensor<[1, 2], 'f64'>) {
+    return this.a.forward(x)
+  }
+}
+const mixed = follow(new Mixed(), ema({ decay: 0.9 }))
+check<Equal<typeof mixed.model.a, Averaged<ReturnType<typeof a>>>>()
+check<Equal<typeof mixed.model.b.weight.dtype, 'f32'>>()
+declare function a(): Mixed['a']

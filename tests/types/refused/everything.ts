@@ -147,3 +147,5 @@ update({ target: sequential(linear(4, 8)), source: follower.model }, ema({ decay
 follow(linear(4, 8), ema({ decay: 0.9 }), { only: ['wieght'] })
 // @ts-expect-error
 update({ target: linear(4, 8), source: linear(4, 8) }, ema({ decay: (n) => n / 10 }))
+// @ts-expect-error
+follow(linear(4, 8), ema({ decay: 0.9 }), { dtype: 'i32' })
