@@ -6,10 +6,10 @@ import { showShape } from '../shapes/dim.js'
 import { OptionError, ShapeError } from '../shapes/errors.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { operation } from '../tensor/scope.js'
-import { collected, type Running } from './collecting.js'
 import { isTraining } from './evaluating.js'
 import { constantState } from './initialize.js'
 import type { BatchNorm1dFactory, BatchNorm2dFactory } from './module.js'
+import { collected, type Running } from './recompute-statistics.js'
 import { Printed } from './table.js'
 
 /** The layers differ in the rank of what they take. */
