@@ -1,5 +1,5 @@
 /** The key under which the type of an average names the model that it averages. It exists in the type only. */
-export const AVERAGE_OF: unique symbol = Symbol('dfdt.averageOf')
+const AVERAGE_OF: unique symbol = Symbol('dfdt.averageOf')
 export type AVERAGE_OF = typeof AVERAGE_OF
 
 /** An average of models of type M: no optimizer trains it. */

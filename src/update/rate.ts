@@ -78,7 +78,7 @@ export function weightsOf(op: string, rate: UpdateRate): Weights {
 }
 
 /** `k` blends with the same source in one: `decay^k`, and `1 − decay^k` without cancellation. */
-export function over(k: number, weights: Weights): Weights {
+function over(k: number, weights: Weights): Weights {
   if (k === 1) return weights
   return fromLog(k * Math.log1p(-weights.tau))
 }

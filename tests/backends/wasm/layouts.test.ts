@@ -4,7 +4,7 @@ import { prepareForeach } from '../../../src/backends/wasm/foreach.js'
 import { tiles } from '../../../src/backends/wasm/matmul/tile.js'
 import { createWasmBackend } from '../../../src/backends/wasm/node.js'
 import { type Expr, index, input } from '../../../src/kernels/expr.js'
-import type { Combine, Operand, Part } from '../../../src/kernels/kernel.js'
+import type { Combine, Operand, Part, Reduction } from '../../../src/kernels/kernel.js'
 import { contiguousStrides, sizeOf } from '../../../src/shapes/strides.js'
 import { bufferOf, bytesOf, floatsOf, packed } from './bound.js'
 
@@ -128,22 +128,25 @@ describe('reductions', () => {
   })
 })
 
-it('foreach joins parts that go on in every operand, unless positions matter', () => {
+it('foreach joins parts that go on in every operand, also where positions count, but not where parts are reduced', () => {
   const target = { mode: backend.mode, tile: tiles.plain, shared: false, maximumPages: 65536 }
   const part = (length: number, offsets: readonly number[]): Part => ({
     length,
     operands: offsets.map((offset, buffer) => ({ buffer, offset })),
   })
   const parts = [part(10, [0, 5]), part(0, [9, 9]), part(7, [10, 15]), part(3, [17, 30]), part(2, [20, 33])]
-  const lengths = (expr: Expr) => {
-    const kernel = { kind: 'foreach', inputs: ['f32'], outputs: ['f32'], exprs: [expr], parts } as const
+  const lengths = (expr: Expr, reductions: readonly Reduction[] = []) => {
+    const kernel = { kind: 'foreach', inputs: ['f32'], outputs: ['f32'], exprs: [expr], parts, reductions } as const
     const { launches } = prepareForeach(kernel, target)
     const block = launches[0]?.block ?? new Int32Array(3)
     const table = (block[0] ?? 0) / 4
     return Array.from({ length: block[1] ?? 0 }, (_, i) => block[table + 3 * i])
   }
   expect(lengths(x.neg())).toEqual([17, 5])
-  expect(lengths(x.add(index().cast('f32')))).toEqual([10, 7, 3, 2])
+  // Positions are counted over all parts in order, so they go on, too.
+  expect(lengths(x.add(index().cast('f32')))).toEqual([17, 5])
+  const sum: Reduction = { combine: 'sum', expr: x, over: 'part', result: { buffer: 2, offset: 0 } }
+  expect(lengths(x.neg(), [sum])).toHaveLength(4)
 })
 
 describe('maps', () => {
