@@ -1,4 +1,5 @@
 import { emaWorkloads } from './ema.js'
+import { fileWorkloads } from './files.js'
 import { firstStep } from './first-step.js'
 import { gemmWorkloads } from './gemm.js'
 import { shadowWorkloads } from './shadows.js'
@@ -14,4 +15,5 @@ export const workloads: readonly Workload[] = [
   ...gemmWorkloads,
   ...trainingWorkloads,
   firstStep,
+  ...fileWorkloads,
 ]

@@ -7,5 +7,5 @@ export interface Workload {
   /** Timed once in a process that has done nothing before, from here to the end of the run. */
   readonly fresh?: true
   /** Builds everything on the default device and returns one run. */
-  readonly prepare: (how: { readonly eager: boolean }) => () => void
+  readonly prepare: (how: { readonly eager: boolean }) => () => void | Promise<void>
 }

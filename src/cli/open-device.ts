@@ -1,4 +1,5 @@
-import { type Device, wasmDevice } from '../entry/index.js'
+import { wasmDevice } from '../entry/devices.js'
+import type { Device } from '../tensor/device.js'
 import type { Host } from './host.js'
 
 /** A device for kernels that only stream through memory, to which wider vectors would bring nothing but a flag to set. */

@@ -3,7 +3,6 @@ import { Command, CommanderError } from 'commander'
 import { DfdtError } from '../tensor/errors.js'
 import { average } from './average.js'
 import { diff } from './diff.js'
-import { doctor } from './doctor.js'
 import { emaFiles } from './ema.js'
 import { evaluate } from './eval.js'
 import { type AverageFlags, addAverageFlags, addEmaFlags, addLookFlags, type EmaFlags } from './file-options.js'
@@ -82,7 +81,11 @@ function buildProgram(host: Host, ended: (exitCode: number) => void): Command {
     .action((file: string, flags: { json?: true }) => ended(inspect(file, flags, host)))
   addDeviceFlags(program.command('doctor'))
     .description('say what computes on this machine, and why, and measure it')
-    .action(async (flags: DeviceFlags) => ended(await doctor(host, flags)))
+    .action(async (flags: DeviceFlags) => {
+      // The one command that needs the whole library, which takes longer to load than most commands to run.
+      const { doctor } = await import('./doctor.js')
+      ended(await doctor(host, flags))
+    })
   return program
 }
 

@@ -9,6 +9,7 @@ describe('the workloads', () => {
       ...['lazy-25m-90', 'ema-nan-25m', 'ema-nan-scan-25m', 'ema-kahan-25m', 'ema-4shadows-25m'],
       ...['gemm-256', 'gemm-512', 'gemm-1024'],
       ...['mlp-32', 'mlp-32-ema', 'mlp-256', 'mlp-256-ema', 'conv-32', 'tiny-32', 'first-step'],
+      ...['stream-avg', 'stream-cp'],
     ])
   })
 

@@ -534,7 +534,7 @@ describe('Ctrl-C', () => {
   beforeAll(async () => {
     const input = fileURLToPath(new URL('fake-main.ts', import.meta.url))
     const bundle = await rolldown({ input, platform: 'node', external: /^(node:|[a-z@])/ })
-    await bundle.write({ file: program, format: 'esm' })
+    await bundle.write({ file: program, format: 'esm', codeSplitting: false })
     await bundle.close()
   })
 

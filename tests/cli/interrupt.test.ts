@@ -18,7 +18,7 @@ beforeAll(async () => {
   writeTinyMnist(join(scratch, 'data'))
   const input = fileURLToPath(new URL('fake-main.ts', import.meta.url))
   const bundle = await rolldown({ input, platform: 'node', external: /^(node:|[a-z@])/ })
-  await bundle.write({ file: program, format: 'esm' })
+  await bundle.write({ file: program, format: 'esm', codeSplitting: false })
   await bundle.close()
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))

@@ -35,9 +35,28 @@ export function cosineOf({ squares, dot }: Distance): number {
   return Math.max(-1, Math.min(1, dot / Math.sqrt(squares.first * squares.second)))
 }
 
+/** What `scan` finds, in an array of f64: an object's fields would change their form as numbers grow, and slow it down. */
+const found = new Float64Array(8)
+
 /** Adds what one stretch of elements says to `total`. */
 export function addDistance(total: Distance, a: ArrayLike<number>, b: ArrayLike<number>): void {
-  let [difference, first, second, dot, largest, differing] = [0, 0, 0, 0, total.largest, 0]
+  scan(a, b)
+  const [difference = 0, first = 0, second = 0, dot = 0, largest = 0, differing = 0, lostA = 0, lostB = 0] = found
+  joinDistance(total, {
+    ...{ elements: a.length, differing, largest, dot, nonFinite: [lostA, lostB] },
+    squares: { difference, first, second },
+  })
+}
+
+function scan(a: ArrayLike<number>, b: ArrayLike<number>): void {
+  let difference = 0
+  let first = 0
+  let second = 0
+  let dot = 0
+  let largest = 0
+  let differing = 0
+  let lostA = 0
+  let lostB = 0
   for (let i = 0; i < a.length; i++) {
     const x = a[i] ?? 0
     const y = b[i] ?? 0
@@ -51,15 +70,13 @@ export function addDistance(total: Distance, a: ArrayLike<number>, b: ArrayLike<
       first += x * x
       second += y * y
       dot += x * y
-    } else if (!Object.is(x, y)) differing++
+    } else {
+      if (!Object.is(x, y)) differing++
+      if (x - x !== 0) lostA++
+      if (y - y !== 0) lostB++
+    }
   }
-  total.elements += a.length
-  total.differing += differing
-  total.largest = largest
-  total.squares.difference += difference
-  total.squares.first += first
-  total.squares.second += second
-  total.dot += dot
+  found.set([difference, first, second, dot, largest, differing, lostA, lostB])
 }
 
 /** Joins what was measured of one tensor to that of others. */
@@ -73,16 +90,6 @@ export function joinDistance(total: Distance, part: Distance): void {
   total.squares.first += part.squares.first
   total.squares.second += part.squares.second
   total.dot += part.dot
-}
-
-/** Infinite or NaN elements. */
-export function countNonFinite(values: ArrayLike<number>): number {
-  let found = 0
-  for (let i = 0; i < values.length; i++) {
-    const x = values[i] ?? 0
-    if (x - x !== 0) found++
-  }
-  return found
 }
 
 /**

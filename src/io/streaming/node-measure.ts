@@ -1,5 +1,5 @@
 import { elementCount, fileDTypeSize } from '../raw-tensor.js'
-import { addDistance, countNonFinite, type Distance, noDistance, numbersIn } from './distance.js'
+import { addDistance, type Distance, noDistance, numbersIn } from './distance.js'
 import { isFloatDType } from './float-bytes.js'
 import type { FileTensor } from './model-layout.js'
 import type { ModelFiles } from './node-model-files.js'
@@ -64,11 +64,9 @@ export async function measureDistances(
 }
 
 function addPiece(total: Distance, { first, second }: ComparedTensor, slot: Slot, count: number): void {
-  const a = numbersIn(slot.first.subarray(0, count * fileDTypeSize(first.dtype)), first.dtype)
-  const b = numbersIn(slot.second.subarray(0, count * fileDTypeSize(second.dtype)), second.dtype)
-  addDistance(total, a, b)
-  if (isFloatDType(first.dtype)) total.nonFinite[0] += countNonFinite(a)
-  if (isFloatDType(second.dtype)) total.nonFinite[1] += countNonFinite(b)
+  const numbers = (bytes: Uint8Array, { dtype }: FileTensor) =>
+    numbersIn(bytes.subarray(0, count * fileDTypeSize(dtype)), dtype)
+  addDistance(total, numbers(slot.first, first), numbers(slot.second, second))
 }
 
 function stretchOf({ dtype, offset }: FileTensor, from: number): { readonly size: number; readonly offset: number } {

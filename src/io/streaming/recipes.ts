@@ -35,24 +35,18 @@ export function sequenceOf(rule: UpdateRule<'stateless'>, models: number): Recip
 }
 
 /**
- * `Σ w_i x_i` for weights that add up to 1, computed as `b + Σ w_i (x_i − b)` around the model with the largest weight:
- * equal models stay equal bit for bit, and what rounds is only how far they are apart. A model of weight 0 is not read.
+ * `Σ w_i x_i` for weights that add up to 1, the arithmetic of `average` on models that are loaded: the first model plus
+ * weighted differences from it, so that equal models stay equal bit for bit. A model of weight 0 is not read.
  */
 export function weightedSum(weights: readonly number[]): Recipe {
   const used = weights.flatMap((weight, model) => (weight === 0 ? [] : [{ weight, model }]))
-  const largest = Math.max(...used.map(({ weight }) => Math.abs(weight)))
-  const base = used.find(({ weight }) => Math.abs(weight) === largest)
-  const others = used.filter((one) => one !== base)
-  if (!base || others.length === 0) return copyOf(base?.model ?? 0)
-  const steps = others.map(({ weight }, i): Step => {
-    if (i === 0) return { expr: weighedDifference, reads: [0, 1], write: 1, scalars: [weight] }
-    return { expr: addedDifference, reads: [0, i + 1, 1], write: 1, scalars: [weight] }
+  const steps = used.slice(1).map(({ weight }, i): Step => {
+    // The sum takes the place of the second model, for the first is needed to the end.
+    return { expr: addedDifference, reads: [0, i + 1, i === 0 ? 0 : 1], write: 1, scalars: [weight] }
   })
-  const finish: Step = { expr: (dtype) => input(0, dtype).add(input(1, dtype)), reads: [0, 1], write: 0, scalars: [] }
-  return { sources: [base.model, ...others.map(({ model }) => model)], steps: [...steps, finish], result: 0 }
+  return { sources: used.map(({ model }) => model), steps, result: Math.min(1, steps.length) }
 }
 
-const weighedDifference: Step['expr'] = (dtype) => scalar(0, dtype).mul(input(1, dtype).sub(input(0, dtype)))
 const addedDifference: Step['expr'] = (dtype) =>
   scalar(0, dtype).fma(input(1, dtype).sub(input(0, dtype)), input(2, dtype))
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Device, setDefaultDevice, tensor, wasmDevice } from 'dfdt'
 import { loadModel, saveModelSync } from 'dfdt/io'
 import { parameter } from 'dfdt/nn'
-import { ema, update } from 'dfdt/update'
+import { average, ema, update } from 'dfdt/update'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { decode, encode, type RawTensor } from '../../../src/io/raw-tensor.js'
 import { parseSafetensors, writeSafetensors } from '../../../src/io/safetensors.js'
@@ -223,6 +223,23 @@ describe('the arithmetic', () => {
     fs.renameSync(join(directory, 'out'), join(directory, 'xy'))
     const { tensors: twice } = await run(['xy', 'z'], sequenceOf(rule, 2))
     expect([...once.values()].map(({ bytes }) => bytes)).toEqual([...twice.values()].map(({ bytes }) => bytes))
+  })
+
+  test('a weighted mean is that of average on loaded models, bit for bit', async () => {
+    const device = wasmDevice({ threads: 1 })
+    setDefaultDevice(device)
+    const names = Array.from({ length: 9 }, (_, i) => `m${i}`)
+    for (const [i, name] of names.entries()) write(name, { w: f32(weights(3000, 10 + i)) })
+    const given = [0, 5, 1, 2, 3, 0, 7, 1, 4]
+    const total = given.reduce((a, b) => a + b)
+    const recipe = weightedSum(given.map((weight) => weight / total))
+    const { tensors } = await run(names, recipe, { device })
+    const sources = names.map((_, i) => ({ w: parameter(tensor([...weights(3000, 10 + i)])) }))
+    const target = { w: parameter(tensor([...weights(3000, 1)])) }
+    average({ target, sources }, { weights: given })
+    const streamed = tensors.get('w')?.bytes ?? new Uint8Array()
+    expect(Buffer.compare(streamed, new Uint8Array(target.w.dataSync().buffer))).toBe(0)
+    await device.close()
   })
 
   test.each(['f32', 'f64'] as const)(
