@@ -1,6 +1,6 @@
 // What these examples share: seeds from the command line, the same training on each, one table of the results.
 import { parseArgs } from 'node:util'
-import { defaultDevice, manualSeed } from 'dfdt'
+import { defaultDevice } from 'dfdt'
 
 const { values } = parseArgs({ options: { seed: { type: 'string' }, small: { type: 'boolean', default: false } } })
 
@@ -16,10 +16,7 @@ export function compare<Arm extends string>(
 ): Record<Arm, number>[] {
   const results: Record<Arm, number>[] = []
   const start = performance.now()
-  for (const seed of seeds) {
-    manualSeed(seed)
-    results.push(measure(seed))
-  }
+  for (const seed of seeds) results.push(measure(seed))
   const table = Object.keys(results[0] ?? {}).map((arm) => {
     const scores = results.map((result) => result[arm as Arm])
     const sorted = [...scores].sort((a, b) => a - b)

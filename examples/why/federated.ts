@@ -1,13 +1,13 @@
 // Four workers train on digits that never leave them, and no two see the same digits: of ten classes each has about three.
 // Alone they cannot learn the rest. Every 50 steps their models are averaged, weighted by how much each has seen, and all
 // go on from the average (McMahan and others, "Communication-efficient learning of deep networks", 2017).
-import { compile, crossEntropy, defaultDevice, f32, i32 } from 'dfdt'
+import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt'
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
 import { copy, ema, update } from 'dfdt/update'
 import { compare, small } from './compare.js'
-import { accuracy, columnsOf, type Digits, pixels, train as all } from './mnist.js'
+import { columnsOf, type Digits, judge, pixels, train as all } from './mnist.js'
 
 const rounds = small ? 6 : 40
 const local = 50
@@ -73,9 +73,10 @@ function average(target: Net, workers: readonly Worker[]): void {
 
 export const results = compare(
   'MNIST on four workers that see different digits, accuracy on all test digits',
-  () => {
+  (seed) => {
+    manualSeed(seed)
     const start = net()
-    const score = (model: Net) => accuracy((images) => model.forward(images))
+    const score = (model: Net) => judge((images) => model.forward(images)).accuracy
     const team = () => shards().map((digits) => new Worker(clone(start), digits))
 
     const together = team()

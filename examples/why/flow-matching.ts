@@ -1,14 +1,14 @@
 // A small generative model: flow matching learns a field of velocities that carries noise to a spiral. The last weights of
 // a training are a random pick from around the good ones; their moving average is in the middle, and so are its samples.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { compile, cos, full, mse, normal, sin, type Tape, type Tensor, uniform } from 'dfdt'
-import { clone, gelu, linear, sequential } from 'dfdt/nn'
+import { compile, cos, full, manualSeed, mse, normal, sin, type Tape, type Tensor, uniform } from 'dfdt'
+import { gelu, linear, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { ema, update } from 'dfdt/update'
+import { ema, follow } from 'dfdt/update'
 import { compare, small } from './compare.js'
 
-const [steps, points, decay] = small ? [600, 500, 0.99] : [5_000, 4_000, 0.999]
-const [batch, moves, lr] = [256, 50, 2e-3] as const
+const [steps, points, decay] = small ? [1_000, 2_000, 0.99] : [5_000, 8_000, 0.999]
+const [batch, moves, lr] = [256, 50, 5e-3] as const
 
 /** What is to be learnt: points along a spiral. */
 function spiral<const N extends number>(count: N) {
@@ -30,10 +30,14 @@ class Field {
   }
 }
 
+/** A field, or the average of one. */
+type Velocity = Pick<Field, 'forward'>
+
 /** Trains on straight paths from noise to the spiral; gives the last weights and their average. */
-function train(rate: (step: number) => number): { raw: Field; average: Field } {
+function train(seed: number, rate: (step: number) => number): { raw: Velocity; average: Velocity } {
+  manualSeed(seed)
   const raw = new Field()
-  const average = clone(raw)
+  const average = follow(raw, ema({ decay }))
   const optimizer = adam(raw, { lr: rate })
   const step = compile(() => {
     const [from, to, time] = [normal([batch, 2]), spiral(batch), uniform([batch, 1])]
@@ -41,16 +45,16 @@ function train(rate: (step: number) => number): { raw: Field; average: Field } {
     const place = from.add(path.mul(time.broadcastTo([batch, 2])))
     const loss = mse(raw.forward(place.trace(), time), path)
     optimizer.step(loss.backward())
-    update({ target: average, source: raw }, ema({ decay }))
+    average.update()
     return loss
   })
   for (let i = 0; i < steps; i++) step().dispose()
   step.dispose()
-  return { raw, average }
+  return { raw, average: average.model }
 }
 
 /** Carries noise along the field of a model. */
-function sample(model: Field, noise: Tensor<[number, 2]>): Float32Array {
+function sample(model: Velocity, noise: Tensor<[number, 2]>): Float32Array {
   const move = compile((place: Tensor<[number, 2]>, time: Tensor<[number, 1]>) =>
     place.add(model.forward(place, time).mul(1 / moves)),
   )
@@ -63,17 +67,22 @@ function sample(model: Field, noise: Tensor<[number, 2]>): Float32Array {
   return place.dataSync()
 }
 
-/** Energy distance of two clouds of points, `2·E|a − b| − E|a − a'| − E|b − b'|`: 0 when they are one distribution. */
+/**
+ * Energy distance of two distributions by points of them, `2·E|a − b| − E|a − a'| − E|b − b'|`. It is 0 when they are one;
+ * as no point is compared with itself, its expectation is exactly that, and chance may make it negative.
+ */
 function distance(a: Float32Array, b: Float32Array): number {
-  return 2 * apart(a, b) - apart(a, a) - apart(b, b)
+  const [others, all] = [points * (points - 1), points ** 2]
+  return (2 * apart(a, b)) / all - (apart(a, a) + apart(b, b)) / others
 }
 
+/** The sum of all distances between a point of the one and a point of the other. */
 function apart(a: Float32Array, b: Float32Array): number {
   let sum = 0
   for (let i = 0; i < a.length; i += 2)
     for (let j = 0; j < b.length; j += 2)
       sum += Math.sqrt(((a[i] ?? 0) - (b[j] ?? 0)) ** 2 + ((a[i + 1] ?? 0) - (b[j + 1] ?? 0)) ** 2)
-  return (4 * sum) / (a.length * b.length)
+  return sum
 }
 
 /** Clouds of points side by side, as an SVG file; points are zero-length strokes, which take ten bytes each. */
@@ -99,10 +108,10 @@ function picture(path: string, panels: Record<string, Float32Array>): void {
 export const results = compare(
   'Energy distance of samples to the spiral, times 1000 (less is better)',
   (seed) => {
-    const truth = spiral(points).dataSync()
-    const noise = normal([points, 2])
-    const constant = train(() => lr)
-    const decayed = train((step) => lr * (0.5 + 0.5 * Math.cos((Math.PI * step) / steps)))
+    const constant = train(seed, () => lr)
+    const decayed = train(seed, (step) => lr * (0.5 + 0.5 * Math.cos((Math.PI * step) / steps)))
+    manualSeed(1_000_000 + seed)
+    const [truth, noise] = [spiral(points).dataSync(), normal([points, 2])]
     const [last, average] = [sample(constant.raw, noise), sample(constant.average, noise)]
     mkdirSync('runs', { recursive: true })
     picture(`runs/flow-matching-${seed}.svg`, { 'the spiral': truth, 'last weights': last, 'their average': average })

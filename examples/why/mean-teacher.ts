@@ -1,18 +1,18 @@
 // 100 labels, 60,000 digits. A teacher, the moving average of the student, says what it thinks of the digits without a
 // label, and the student learns to say the same of another view of them. Averaged weights judge better than those of any
 // one step, so each pulls the other up (Tarvainen, Valpola, "Mean teachers are better role models", 2017).
-import { compile, crossEntropy, f32, i32, mse } from 'dfdt'
-import { clone, conv2d, flatten2d, linear, relu, sequential } from 'dfdt/nn'
+import { compile, crossEntropy, f32, i32, manualSeed, mse } from 'dfdt'
+import { conv2d, flatten2d, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { ema, update } from 'dfdt/update'
+import { ema, follow } from 'dfdt/update'
 import { compare, randomFrom, small } from './compare.js'
-import { accuracy, pixels, train as all } from './mnist.js'
+import { judge, pixels, train as all } from './mnist.js'
 
-const [steps, most] = small ? [800, 10] : [4_000, 30]
+const steps = small ? 1_200 : 4_000
 const [labelled, unlabelled] = [32, 64] as const
 
-/** Who says what the student should think of digits without a label. */
-type Judge = 'nobody' | 'itself' | 'the teacher'
+/** Whose opinion of digits without a label the student takes over. */
+type Opinion = 'nobody' | 'itself' | 'the teacher'
 
 const convNet = () =>
   sequential(
@@ -21,11 +21,12 @@ const convNet = () =>
     ...([flatten2d(), linear(784, 10)] as const),
   )
 
-function train(seed: number, judge: Judge): { student: number; teacher: number } {
+function train(seed: number, of: Opinion): { student: number; teacher: number } {
+  manualSeed(seed)
   const random = randomFrom(seed)
   const student = convNet()
-  const teacher = clone(student)
-  const judging = judge === 'the teacher' ? teacher : student
+  const teacher = follow(student, ema({ decay: 0.99 }))
+  const judging = of === 'the teacher' ? teacher.model : student
   const optimizer = adam(student, { lr: 2e-3 })
   const views = f32(unlabelled, 1, 28, 28)
   const step = compile(
@@ -34,9 +35,9 @@ function train(seed: number, judge: Judge): { student: number; teacher: number }
       const known = crossEntropy(student.forward(images.trace()), labels)
       const opinion = () => judging.forward(otherView).softmax(-1)
       const agreement = () => mse(student.forward(oneView.trace()).softmax(-1), opinion()).mul(weight)
-      const loss = judge === 'nobody' ? known : known.add(agreement())
+      const loss = of === 'nobody' ? known : known.add(agreement())
       optimizer.step(loss.backward())
-      update({ target: teacher, source: student }, ema({ decay: 0.99 }))
+      teacher.update()
       return loss
     },
   )
@@ -52,11 +53,11 @@ function train(seed: number, judge: Judge): { student: number; teacher: number }
     draw(oneView, unknown, random)
     draw(otherView, unknown, random)
     // The opinion of someone who knows nothing is worth nothing: its weight grows over the first third.
-    step(images, labels, oneView, otherView, most * Math.min(1, (3 * i) / steps)).dispose()
+    step(images, labels, oneView, otherView, 30 * Math.min(1, (3 * i) / steps)).dispose()
   }
   step.dispose()
-  const score = (model: typeof student) => accuracy((digits) => model.forward(digits.reshape([500, 1, 28, 28])))
-  return { student: score(student), teacher: score(teacher) }
+  const score = (model: typeof student) => judge((digits) => model.forward(digits.reshape([500, 1, 28, 28]))).accuracy
+  return { student: score(student), teacher: teacher.evaluateWith(score) }
 }
 
 /** Ten digits of each class, drawn at random. */

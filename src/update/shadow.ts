@@ -135,9 +135,9 @@ export class FollowingShadow<M extends object> {
     const first = this.#treated[0]?.pair.target.tensor
     if (!first) throw new OptionError('follow: the model has no tensors.', { op: 'follow' })
     this.#device = first.device
-    // Numbers of their own, so that what others draw does not change them.
-    const [seed] = this.#device.generator.next()
-    this.#random.manualSeed(seed)
+    // Numbers of their own, so that what others draw does not change them; asked for only where they are used, so that
+    // a training is the same with and without a shadow.
+    if (precision === 'stochastic') this.#random.manualSeed(this.#device.generator.next()[0])
     this.#allocate()
     if (lazy) {
       const blends = this.#blends.map(({ pair }) => ({ target: pair.target.tensor, source: pair.source.tensor }))

@@ -5,7 +5,7 @@ import { CartPole } from '../../examples/why/cart-pole.js'
 // The programs of examples/why, each at the size that `--small` gives, on its first seed. On one arithmetic, so that the
 // numbers are the same on engines with and without fused multiply-add.
 const { argv } = process
-const timeout = 180_000
+const timeout = 300_000
 
 beforeEach(() => {
   vi.resetModules()
@@ -65,14 +65,12 @@ describe('CartPole', () => {
 })
 
 it(
-  'target network: a sixth of the steps already keeps the pole up for long, and again with the same bits',
+  'target network: a sixth of the steps already keeps the pole up for long',
   async () => {
     const scores = only(await import('../../examples/why/target-network.js'))
     // An untrained policy, or one that has diverged, pushes one way and lasts 9 steps; a random one lasts 22.
     expect(scores['with a target network']).toBeGreaterThan(150)
     expect(scores.without).toBeLessThanOrEqual(500)
-    vi.resetModules()
-    expect(only(await import('../../examples/why/target-network.js'))).toEqual(scores)
   },
   timeout,
 )
@@ -82,7 +80,7 @@ it(
   async () => {
     const scores = only(await import('../../examples/why/mean-teacher.js'))
     expect(scores['labels only']).toBeGreaterThan(0.5)
-    expect(scores['mean teacher, the student']).toBeGreaterThan(scores['labels only'] + 0.01)
+    expect(scores['mean teacher, the teacher']).toBeGreaterThan(scores['labels only'] + 0.01)
   },
   timeout,
 )
@@ -91,8 +89,8 @@ it(
   'flow matching: samples of the average are nearer to the spiral, and drawn',
   async () => {
     const scores = only(await import('../../examples/why/flow-matching.js'))
-    expect(scores['their average']).toBeLessThan(0.8 * scores['last weights'])
-    expect(scores['the spiral itself, drawn again']).toBeLessThan(scores['their average'])
+    expect(scores['their average']).toBeLessThan(0.5 * scores['last weights'])
+    expect(scores['their average']).toBeLessThan(0.005)
     expect(existsSync('runs/flow-matching-1.svg')).toBe(true)
     const svg = readFileSync('runs/flow-matching-1.svg', 'utf8')
     expect(svg.match(/<path/g)).toHaveLength(3)
@@ -110,6 +108,23 @@ it(
     expect(alone).toBeLessThan(0.55)
     expect(scores['four workers, averaged every 50 steps']).toBeGreaterThan(alone + 0.1)
     expect(scores['all digits in one place']).toBeGreaterThan(0.85)
+  },
+  timeout,
+)
+
+it(
+  'power EMA: put together afterwards, an average is what it would have been; the same seed gives the same bits',
+  async () => {
+    const scores = only(await import('../../examples/why/power-ema.js'))
+    const of = (arm: string) => scores[arm] ?? Number.NaN
+    expect(Math.abs(of('σ_rel 0.2') - of('σ_rel 0.2, kept while training'))).toBeLessThan(0.003)
+    expect(of('σ_rel 0.07')).toBeLessThan(of('last weights'))
+    expect(of('σ_rel 0.25')).toBeGreaterThan(of('σ_rel 0.07') + 0.01)
+    vi.resetModules()
+    expect(only(await import('../../examples/why/power-ema.js'))).toEqual(scores)
+    const svg = readFileSync('runs/power-ema.svg', 'utf8')
+    expect(svg.match(/<polyline/g)).toHaveLength(1)
+    expect(svg).not.toContain('NaN')
   },
   timeout,
 )

@@ -1,0 +1,100 @@
+// How long should an average remember? Nobody knows before the training, and each answer would need a shadow of its own.
+// Two power-function averages with a few snapshots of each are enough: afterwards any other is put together from them
+// (Karras and others, "Analyzing and improving the training dynamics of diffusion models", 2024, section 3).
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt'
+import { batches } from 'dfdt/data'
+import { clone, linear, relu, sequential } from 'dfdt/nn'
+import { adam } from 'dfdt/optim'
+import { type Averaged, defineRule, ema, follow, postHocWeights, update } from 'dfdt/update'
+import { compare, small } from './compare.js'
+import { columnsOf, judge, pixels, train as all } from './mnist.js'
+
+const [steps, apart] = small ? [300, 30] : [6_000, 600]
+const widths = [0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25]
+const net = () => sequential(linear(pixels, 128), relu(), linear(128, 10))
+type Net = ReturnType<typeof net>
+const score = (model: Pick<Net, 'forward'>): number => judge((images) => model.forward(images)).loss
+
+/** A model of a training that keeps two averages, and both as they were after every so many steps. */
+function train() {
+  const model = net()
+  const optimizer = adam(model, { lr: 2e-3 })
+  const kept = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, shadow: follow(model, ema({ sigmaRel })) }))
+  // A third, kept to compare: what is put together afterwards should be as good.
+  const reference = follow(model, ema({ sigmaRel: 0.2 }))
+  const step = compile([f32(32, pixels), i32(32)], (images, labels) => {
+    const loss = crossEntropy(model.forward(images.trace()), labels)
+    optimizer.step(loss.backward())
+    for (const shadow of [...kept.map(({ shadow }) => shadow), reference]) shadow.update()
+    return loss
+  })
+  const snapshots: { sigmaRel: number; step: number; model: Averaged<Net> }[] = []
+  for (let done = 0; done < steps; ) {
+    for (const { images, labels } of batches(columnsOf(all), 32, { shuffle: defaultDevice().generator })) {
+      step(images, labels).dispose()
+      if (++done % apart === 0)
+        for (const { sigmaRel, shadow } of kept) snapshots.push({ sigmaRel, step: done, model: clone(shadow.model) })
+      if (done === steps) break
+    }
+  }
+  step.dispose()
+  return { model, reference: reference.model, snapshots }
+}
+
+/** A rule of our own: `target ← keep · target + weight · source`. */
+const plus = (keep: number, weight: number) =>
+  defineRule({
+    name: 'plus',
+    scalars: { keep, weight },
+    next: ({ target, source }, scalars) => ({ target: scalars.weight.fma(source, target.mul(scalars.keep)) }),
+  })
+
+/** The average of any width, as the weighted sum of the snapshots that comes nearest to it; weights may be negative. */
+function averageOf({ model, snapshots }: ReturnType<typeof train>, sigmaRel: number): Net {
+  const target = clone(model)
+  const { weights } = postHocWeights(snapshots, { sigmaRel, step: steps })
+  for (const [i, { model: source }] of snapshots.entries())
+    update({ target, source }, plus(i === 0 ? 0 : 1, weights[i] ?? 0))
+  return target
+}
+
+const nameOf = (width: number) => `σ_rel ${width}`
+export const results = compare(
+  'MNIST, cross-entropy on the test digits (less is better)',
+  (seed): Record<string, number> => {
+    manualSeed(seed)
+    const training = train()
+    const afterwards = widths.map((width) => [nameOf(width), score(averageOf(training, width))] as const)
+    return {
+      'last weights': score(training.model),
+      'σ_rel 0.2, kept while training': score(training.reference),
+      ...Object.fromEntries(afterwards),
+    }
+  },
+  (loss) => loss.toFixed(4),
+)
+
+mkdirSync('runs', { recursive: true })
+writeFileSync('runs/power-ema.svg', picture())
+
+/** One line a seed, loss over width; the last weights of each on the left. */
+function picture(): string {
+  const losses = results.flatMap((result) => Object.values(result))
+  const [least, most] = [Math.min(...losses), Math.max(...losses)]
+  const x = (width: number) => (60 + (width / 0.25) * 480).toFixed(1)
+  const y = (loss: number) => (220 - ((loss - least) / (most - least)) * 190).toFixed(1)
+  const lines = results.map((result) => {
+    const along = widths.map((width) => `${x(width)},${y(result[nameOf(width)] ?? 0)}`)
+    const dot = `<circle cx="${x(0)}" cy="${y(result['last weights'] ?? 0)}" r="4"/>`
+    const kept = `<circle cx="${x(0.2)}" cy="${y(result['σ_rel 0.2, kept while training'] ?? 0)}" r="4" fill="none"/>`
+    return `<polyline points="${along.join(' ')}" fill="none"/>${dot}${kept}`
+  })
+  const ticks = [0, 0.05, 0.1, 0.15, 0.2, 0.25].map((width) => `<text x="${x(width)}" y="244">${width}</text>`)
+  const levels = [least, most].map((loss) => `<text x="30" y="${Number(y(loss)) + 5}">${loss.toFixed(3)}</text>`)
+  const style = 'text{font:14px sans-serif;text-anchor:middle;fill:#444}g{stroke:#2563ab;fill:#2563ab;stroke-width:1.6}'
+  const title =
+    '<text x="300" y="268">σ_rel of the average (dots at 0: last weights; rings: kept while training)</text>'
+  const body = `<g>${lines.join('')}</g>${ticks.join('')}${levels.join('')}${title}`
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 580 280"><style>${style}</style><rect width="100%" height="100%" fill="#fff"/>${body}</svg>\n`
+}
