@@ -1,11 +1,11 @@
-// Four workers train on digits that never leave them, and no two see the same digits: of ten classes each has about three.
-// Alone they cannot learn the rest. Every 50 steps their models are averaged, weighted by how much each has seen, and all
+// Four workers train on digits that never leave them, and no two have the same: each knows two to five of the ten classes.
+// Alone they cannot learn the rest. Every 50 steps their models are averaged, weighted by how many digits each has, and all
 // go on from the average (McMahan and others, "Communication-efficient learning of deep networks", 2017).
 import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt'
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
-import { copy, ema, update } from 'dfdt/update'
+import { average, copy, update } from 'dfdt/update'
 import { compare, small } from './compare.js'
 import { columnsOf, type Digits, judge, pixels, train as all } from './mnist.js'
 
@@ -62,13 +62,9 @@ function* endless(digits: Digits) {
   for (;;) yield* batches(columnsOf(digits), 32, { shuffle: defaultDevice().generator })
 }
 
-/** The mean of the workers' models, weighted by their digits: a running mean, one model at a time. */
-function average(target: Net, workers: readonly Worker[]): void {
-  let seen = 0
-  for (const { model, count } of workers) {
-    seen += count
-    update({ target, source: model }, ema({ tau: count / seen }))
-  }
+/** The mean of the workers' models, weighted by how many digits each has. */
+function meet(target: Net, workers: readonly Worker[]): void {
+  average({ target, sources: workers.map(({ model }) => model) }, { weights: workers.map(({ count }) => count) })
 }
 
 export const results = compare(
@@ -86,13 +82,13 @@ export const results = compare(
         update({ target: worker.model, source: shared }, copy())
         worker.train(local)
       }
-      average(shared, together)
+      meet(shared, together)
     }
 
     const apart = team()
     for (const worker of apart) worker.train(rounds * local)
     const once = clone(start)
-    average(once, apart)
+    meet(once, apart)
 
     const central = new Worker(clone(start), all)
     central.train(4 * rounds * local)

@@ -6,7 +6,7 @@ import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { type Averaged, defineRule, ema, follow, postHocWeights, update } from 'dfdt/update'
+import { type Averaged, defineRule, follow, postHocWeights, powerEma, update } from 'dfdt/update'
 import { compare, small } from './compare.js'
 import { columnsOf, judge, pixels, train as all } from './mnist.js'
 
@@ -20,9 +20,9 @@ const score = (model: Pick<Net, 'forward'>): number => judge((images) => model.f
 function train() {
   const model = net()
   const optimizer = adam(model, { lr: 2e-3 })
-  const kept = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, shadow: follow(model, ema({ sigmaRel })) }))
+  const kept = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, shadow: follow(model, powerEma({ sigmaRel })) }))
   // A third, kept to compare: what is put together afterwards should be as good.
-  const reference = follow(model, ema({ sigmaRel: 0.2 }))
+  const reference = follow(model, powerEma({ sigmaRel: 0.2 }))
   const step = compile([f32(32, pixels), i32(32)], (images, labels) => {
     const loss = crossEntropy(model.forward(images.trace()), labels)
     optimizer.step(loss.backward())

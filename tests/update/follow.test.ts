@@ -49,6 +49,18 @@ class Pair {
 describe.each(devices)('follow on $name', ({ make }) => {
   beforeEach(() => setDefaultDevice(make()))
 
+  test('draws no random number that it does not use: a training is the same with and without a shadow', () => {
+    const drawn = (precision?: 'kahan' | 'stochastic') => {
+      manualSeed(3)
+      const source = linear(3, 4)
+      if (precision === 'kahan') follow(source, ema({ decay: 0.9 }), { precision })
+      if (precision === 'stochastic') follow(source, ema({ decay: 0.9 }), { precision, dtype: 'bf16' })
+      return [...normal([4]).dataSync()]
+    }
+    expect(drawn('kahan')).toEqual(drawn())
+    expect(drawn('stochastic')).not.toEqual(drawn())
+  })
+
   test('is update with a model of its own', () => {
     manualSeed(3)
     const source = sequential(linear(3, 4), relu(), linear(4, 2))
