@@ -102,6 +102,8 @@ export interface Odometer {
   readonly at: readonly Local<'i32'>[]
   /** Stride of operand `i` along the row, in bytes. */
   stride(i: number): I32
+  /** Distance of two rows of operand `i`, where there is one outer axis, in bytes. */
+  rowStride(i: number): I32
   /** Goes to row `row`, which is used up. */
   seek(row: Local<'i32'>): void
   /** Goes to the next row. */
@@ -130,6 +132,7 @@ export function emitOdometer(fn: FunctionBuilder, params: Local<'i32'>, outer: n
   return {
     at,
     stride: (i) => word(i, 1),
+    rowStride: (i) => word(i, 2),
     seek: (row) => {
       at.forEach((p, i) => {
         fn.set(p, word(i, 0))

@@ -53,8 +53,6 @@ export interface Row {
   readonly fn: FunctionBuilder
   readonly lowering: Lowering
   readonly inputs: readonly RowOperand[]
-  /** Inputs behind those: values that are the same for the whole row. */
-  readonly numbers?: readonly V128[]
   /** Positions the sink advances through; empty for reductions. */
   readonly outputs: readonly RowOperand[]
   /** Elements left; counted down to 0. */
@@ -139,14 +137,9 @@ export function leafReader(
   }
 }
 
-/** Inputs that stay the same along the row: operands are read once. */
-export function readRepeated({
-  fn,
-  inputs,
-  numbers = [],
-}: Pick<Row, 'fn' | 'inputs' | 'numbers'>): readonly (V128 | undefined)[] {
-  const still = inputs.map((o) => (o.step === 'same' ? fn.let(loadRepeated(o.at, o.dtype)) : undefined))
-  return [...still, ...numbers]
+/** Operands that stay where they are along the row, read once. */
+export function readRepeated({ fn, inputs }: Pick<Row, 'fn' | 'inputs'>): readonly (V128 | undefined)[] {
+  return inputs.map((o) => (o.step === 'same' ? fn.let(loadRepeated(o.at, o.dtype)) : undefined))
 }
 
 /**
