@@ -2,28 +2,12 @@ import { compile, f32, manualSeed, mse, normal, ones, setDefaultDevice, type Ten
 import { saveModelSync } from 'dfdt/io'
 import { freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
 import { adam, sgd } from 'dfdt/optim'
-import {
-  copy,
-  defineRule,
-  elastic,
-  ema,
-  follow,
-  lerp,
-  lookahead,
-  outerNesterov,
-  powerEma,
-  type ShadowOptions,
-  schedules,
-  slerp,
-  swa,
-  switchEma,
-  type UpdateRule,
-  update,
-} from 'dfdt/update'
+import { copy, defineRule, ema, follow, type ShadowOptions, schedules, type UpdateRule, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { NonFiniteError, OptionError } from '../../src/tensor/errors.js'
 import { devices } from '../devices.js'
+import { type RuleRow, rules } from './table.js'
 
 /** Every tensor of a model by path. */
 const stateOf = (model: object) =>
@@ -105,8 +89,8 @@ describe.each(devices)('follow on $name', ({ make }) => {
     return { weights, updates: shadow.updates, metrics: options.metrics ? shadow.metrics() : undefined }
   }
 
-  const cases: Record<string, { rule: () => UpdateRule; options?: ShadowOptions<never> }> = {
-    ema: { rule: () => ema({ decay: 0.9 }) },
+  const cases: Record<string, RuleRow> = {
+    ...rules,
     'a schedule': { rule: () => ema({ decay: (n) => (1 + n) / (10 + n) }) },
     'every 3': { rule: () => ema({ halfLife: 5 }), options: { every: 3 } },
     'after 4': { rule: () => ema({ decay: 0.9 }), options: { after: 4 } },
@@ -117,7 +101,6 @@ describe.each(devices)('follow on $name', ({ make }) => {
     },
     samples: { rule: () => ema({ halfLife: 20 }), options: { unit: 'sample' } },
     sigmaRel: { rule: () => ema({ sigmaRel: 0.1 }) },
-    'copies every 4': { rule: () => copy(), options: { every: 4 } },
     kahan: { rule: () => ema({ decay: 0.999999 }), options: { precision: 'kahan' } },
     'skip elements': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'skipElement' } },
     'skip tensors': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'skipTensor' } },
@@ -125,14 +108,6 @@ describe.each(devices)('follow on $name', ({ make }) => {
     'no errors': { rule: () => ema({ decay: 0.9 }), options: { nonFinite: 'error' } },
     metrics: { rule: () => ema({ decay: 0.9 }), options: { metrics: true } },
     lazy: { rule: () => ema({ decay: 0.9 }), options: { lazy: true } },
-    swa: { rule: () => swa() },
-    powerEma: { rule: () => powerEma({ sigmaRel: 0.15 }), options: { every: 2 } },
-    lookahead: { rule: () => lookahead({ alpha: 0.5 }), options: { every: 3 } },
-    switchEma: { rule: () => switchEma({ decay: 0.8, period: 4 }) },
-    elastic: { rule: () => elastic({ alpha: 0.2 }) },
-    outerNesterov: { rule: () => outerNesterov(), options: { every: 4 } },
-    lerp: { rule: () => lerp(0.25) },
-    slerp: { rule: () => slerp(0.25) },
     'a half-life that grows': { rule: () => ema({ halfLife: schedules.shareOfRun(0.3) }) },
     debias: { rule: () => ema({ decay: schedules.debias(0.9) }) },
     momentum: {

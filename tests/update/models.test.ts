@@ -7,7 +7,7 @@ import { tensorsOf } from '../../src/model/walk.js'
 import { ShapeError } from '../../src/tensor/errors.js'
 import { assertClose } from '../../src/testing/close.js'
 import { devices } from '../devices.js'
-import { rules } from './table.js'
+import { blends } from './table.js'
 
 /** Every tensor of a model by path. */
 const stateOf = (model: object) =>
@@ -17,7 +17,7 @@ const forward = () => undefined
 describe.each(devices)('update on $name', ({ make }) => {
   beforeAll(() => setDefaultDevice(make()))
 
-  describe.each(Object.entries(rules))('%s', (_, { rule, weight }) => {
+  describe.each(Object.entries(blends))('%s', (_, { rule, weight }) => {
     const mixed = (t: number, s: number) => (1 - weight) * t + weight * s
 
     test('changes the target, never the source', () => {
