@@ -1,0 +1,140 @@
+import { compile, f32, setDefaultDevice, type Tensor, tensor, zeros } from 'dfdt'
+import { buffer, parameter } from 'dfdt/nn'
+import { ema, follow, type NonFinitePolicy, type ShadowOptions, update } from 'dfdt/update'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { tensorsOf } from '../../src/model/walk.js'
+import { toBytes } from '../../src/tensor/elements.js'
+import { NonFiniteError } from '../../src/tensor/errors.js'
+import { devices } from '../devices.js'
+
+/** Tensors of four dtypes, two of them buffers: four groups of an update. */
+class Mixed {
+  readonly a = parameter(tensor([1, 1]))
+  readonly b = parameter(tensor([1, 1], { dtype: 'bf16' }))
+  readonly c = parameter(tensor([1, 1], { dtype: 'f16' }))
+  readonly mean = buffer(tensor([1, 1]))
+  readonly count = buffer(tensor([1], { dtype: 'i32' }))
+  forward(): void {}
+}
+type Values = Readonly<Record<'a' | 'b' | 'c' | 'mean' | 'count', readonly number[]>>
+const stateOf = (model: object) =>
+  Object.fromEntries(tensorsOf(model).map(({ path, tensor: t }) => [path, [...t.dataSync()]])) as unknown as Values
+const set = (model: Mixed, values: Partial<Values>) => {
+  for (const { path, tensor: t } of tensorsOf(model)) {
+    const given = values[path as keyof Values]
+    const data = t.dtype === 'i32' ? Int32Array.from(given ?? []) : Float32Array.from(given ?? [])
+    if (given) t.storage.write(0, toBytes(data, t.dtype))
+  }
+}
+const clean: Values = { a: [3, 3], b: [3, 3], c: [3, 3], mean: [3, 3], count: [3] }
+const start: Values = { a: [1, 1], b: [1, 1], c: [1, 1], mean: [1, 1], count: [1] }
+const moved: Values = { a: [2, 2], b: [2, 2], c: [2, 2], mean: [3, 3], count: [3] }
+const bad = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+const floats = ['a', 'b', 'c', 'mean'] as const
+
+/** What an update with decay ½ and copied buffers makes of `start`, where element 1 of `path` is `value`. */
+function expected(policy: NonFinitePolicy, path: (typeof floats)[number], value: number): Values {
+  const copies = path === 'mean'
+  const [before, after] = copies ? [1, 3] : [1, 2]
+  if (policy === 'propagate') return { ...moved, [path]: [after, value] }
+  if (policy === 'skipElement') return { ...moved, [path]: [after, before] }
+  if (policy === 'skipTensor') return { ...moved, [path]: [before, before] }
+  return start
+}
+
+describe.each(devices)('values that are not finite, on $name', ({ make }) => {
+  beforeEach(() => setDefaultDevice(make()))
+
+  const policies = ['propagate', 'skipElement', 'skipTensor', 'skipAll', 'error'] as const
+  const forms = [
+    'follow',
+    'follow, compiled',
+    'follow, kahan',
+    'follow, metrics',
+    'update',
+    'update, compiled',
+  ] as const
+  const cases = policies.flatMap((policy) => forms.map((form) => [policy, form] as const))
+
+  test.each(cases)('%s: %s', (nonFinite, form) => {
+    for (const path of floats)
+      for (const value of bad) {
+        const source = new Mixed()
+        const options: ShadowOptions<never> = {
+          nonFinite,
+          ...(form.includes('kahan') && { precision: 'kahan' }),
+          ...(form.includes('metrics') && { metrics: true }),
+        }
+        const shadow = form.includes('follow') ? follow(source, ema({ decay: 0.5 }), options) : undefined
+        const target = shadow?.model ?? new Mixed()
+        const plain = () =>
+          shadow ? shadow.update() : update({ target: target as Mixed, source }, ema({ decay: 0.5 }), { nonFinite })
+        const compiled = compile([f32(1)], (x: Tensor<[1]>) => {
+          plain()
+          return x.add(1)
+        })
+        const run = form.includes('compiled') ? () => void compiled(zeros([1])) : plain
+        set(source, { ...clean, [path]: [3, value] })
+        if (nonFinite === 'error') {
+          expect(run).toThrow(NonFiniteError)
+          expect(run).toThrow(`NaN or infinity in ${path}; the target was not changed`)
+          expect(shadow?.updates ?? 0).toBe(0)
+        } else run()
+        expect(stateOf(target), `${path} ${value}`).toEqual(expected(nonFinite, path, value))
+        // It goes on as soon as all is well.
+        if (nonFinite === 'propagate') continue
+        set(source, clean)
+        run()
+        const after = stateOf(target)
+        expect(after.mean).toEqual([3, 3])
+        expect([...after.a, ...after.b, ...after.c].every((x) => x > 1 && x <= 3)).toBe(true)
+      }
+  })
+
+  test('error names every tensor, of all dtypes', () => {
+    const source = new Mixed()
+    const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: 'error' })
+    set(source, { ...clean, a: [Number.NaN, 1], c: [1, Number.POSITIVE_INFINITY], mean: [Number.NaN, 1] })
+    expect(() => shadow.update()).toThrow('the source has NaN or infinity in a, c, mean; the target was not changed')
+    expect(stateOf(shadow.model)).toEqual(start)
+  })
+
+  test('what is not selected is not looked at', () => {
+    for (const nonFinite of ['skipAll', 'error', 'skipTensor'] as const) {
+      const source = new Mixed()
+      const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite, except: ['b'], buffers: 'skip' })
+      set(source, { ...clean, b: [Number.NaN, 1], mean: [Number.NaN, 1] })
+      shadow.update()
+      expect(stateOf(shadow.model)).toEqual({ ...start, a: [2, 2], c: [2, 2] })
+    }
+  })
+
+  test('buffers that blend take part', () => {
+    const source = new Mixed()
+    const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: 'skipElement', buffers: 'blend' })
+    set(source, { ...clean, mean: [3, Number.NaN] })
+    shadow.update()
+    expect(stateOf(shadow.model)).toEqual({ ...moved, mean: [2, 1] })
+  })
+
+  test('an average of two bytes, and a lazy one', () => {
+    for (const options of [{ dtype: 'bf16' }, { dtype: 'f16', precision: 'stochastic' }, { lazy: true }] as const) {
+      const source = new Mixed()
+      const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: 'skipElement', ...options })
+      set(source, { ...clean, a: [3, Number.NaN], b: [3, Number.NEGATIVE_INFINITY] })
+      shadow.update()
+      expect(stateOf(shadow.model)).toEqual({ ...moved, a: [2, 1], b: [2, 1] })
+      set(source, clean)
+      shadow.update()
+      expect(stateOf(shadow.model)).toEqual({ a: [2.5, 2], b: [2.5, 2], c: [2.5, 2.5], mean: [3, 3], count: [3] })
+    }
+  })
+
+  test('metrics count them', async () => {
+    const source = new Mixed()
+    const shadow = follow(source, ema({ decay: 0.5 }), { nonFinite: 'skipElement', metrics: true })
+    set(source, { ...clean, a: [3, Number.NaN], b: [Number.NEGATIVE_INFINITY, Number.NaN] })
+    shadow.update()
+    expect((await shadow.metrics()).nonFinite).toBe(3)
+  })
+})
