@@ -54,6 +54,20 @@ export class Device {
     return this.backend.name
   }
 
+  /** Runs `body` now, also while a function is captured: the memory that it allocates stays, and is no part of a program. */
+  aside<R>(body: () => R): R {
+    const { recorder } = this
+    const outer = capturing
+    this.recorder = undefined
+    capturing = undefined
+    try {
+      return body()
+    } finally {
+      this.recorder = recorder
+      capturing = outer
+    }
+  }
+
   /** A block of its own. */
   block(byteLength: number): Block {
     const buffer = this.backend.allocate(byteLength)

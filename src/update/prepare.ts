@@ -53,8 +53,13 @@ interface Group {
   readonly pairs: { readonly path: string; readonly target: TensorRecord; readonly source: TensorRecord }[]
 }
 
-/** The kernels of an update: one for each group; all parameters are usually in one. */
+/** The kernels of an update: one for each group; all parameters are usually in one. Keeps memory of its own. */
 export function prepare(preparation: Preparation): Prepared {
+  const device = preparation.treated[0]?.pair.target.tensor.device
+  return device ? device.aside(() => prepareNow(preparation)) : prepareNow(preparation)
+}
+
+function prepareNow(preparation: Preparation): Prepared {
   const groups = groupsOf(preparation.treated)
   const scans = looksFirst(preparation.nonFinite) ? groups.flatMap((group) => scanOf(group, preparation) ?? []) : []
   const verdict = scans.length > 1 && preparation.nonFinite !== 'skipTensor' ? verdictOf(scans) : undefined
