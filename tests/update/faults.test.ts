@@ -27,7 +27,7 @@ const set = (model: { readonly w: unknown }, ...values: readonly number[]) => {
   w.storage.write(0, toBytes(Float32Array.from(values), w.dtype))
 }
 const valuesOf = (model: { readonly w: unknown }) => [...recordOf(model.w).dataSync()]
-const valueOf = (model: { readonly w: unknown }) => valuesOf(model)[0] ?? Number.NaN
+const scalarOf = (model: { readonly w: unknown }) => valuesOf(model)[0] ?? Number.NaN
 const stateOf = (model: object) =>
   Object.fromEntries(tensorsOf(model).map(({ path, tensor: t }) => [path, [...t.dataSync()]]))
 const times = (count: number, body: (i: number) => void) => {
@@ -47,7 +47,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
         set(source, i)
         shadow.update()
       })
-      return steps - valueOf(shadow.model)
+      return steps - scalarOf(shadow.model)
     }
 
     test('an interval that is not compensated: decay 0.99 every 10 lags 990 steps for 99', () => {
@@ -77,7 +77,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
         set(source, 1)
         return [1, 2, 3].map(() => {
           shadow.update()
-          return valueOf(shadow.model)
+          return scalarOf(shadow.model)
         })
       }
       expect(run()).toEqual(run())
@@ -91,9 +91,9 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const seen: number[] = []
       times(12, (i) => {
         set(source, i)
-        const before = valueOf(which === 'source' ? source : shadow.model)
+        const before = scalarOf(which === 'source' ? source : shadow.model)
         shadow.update()
-        if (valueOf(which === 'source' ? source : shadow.model) !== before) seen.push(i)
+        if (scalarOf(which === 'source' ? source : shadow.model) !== before) seen.push(i)
       })
       return seen
     }
@@ -120,7 +120,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
           if (options.every) times(micro - 1, () => shadow.update())
           shadow.update()
         })
-        return valueOf(shadow.model)
+        return scalarOf(shadow.model)
       }
       const right = run(1, {})
       // 1 → 0.9, 0.8, 0.7: 0.9³ + 0.1·(0.81·0.9 + 0.9·0.8 + 0.7)
@@ -141,7 +141,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const after = (rate: Any) => {
         const target = new One([0])
         update({ target, source: new One([1]) }, ema(rate))
-        return valueOf(target)
+        return scalarOf(target)
       }
       expect([0.1, 0.25, 0.75].map((tau) => after({ tau }))).toEqual([0.1, 0.25, 0.75].map(Math.fround))
     })
@@ -261,11 +261,11 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const shadow = follow(source, ema({ decay: 0.9 }))
       set(source.a, 1)
       shadow.update()
-      expect(valueOf(shadow.model.a)).toBeCloseTo(0.1, 6)
+      expect(scalarOf(shadow.model.a)).toBeCloseTo(0.1, 6)
       expect(recordOf(shadow.model.a.w)).toBe(recordOf(shadow.model.b.w))
       const target = new Tied(0)
       update({ target, source }, ema({ decay: 0.9 }))
-      expect(valueOf(target.b)).toBeCloseTo(0.1, 6)
+      expect(scalarOf(target.b)).toBeCloseTo(0.1, 6)
     })
 
     test('a target that is the online model itself', () => {
@@ -292,7 +292,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const shadow = follow(source, ema({ decay }), options)
       set(source, to)
       times(steps, () => shadow.update())
-      return valueOf(shadow.model as Any)
+      return scalarOf(shadow.model as Any)
     }
 
     test('an average in two bytes that stalls: bf16 at 0.999 must move', () => {
@@ -320,7 +320,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const shadow = follow(source, ema({ decay: 0.999 }))
       set(source, 2)
       times(100, () => shadow.update())
-      expect(valueOf(shadow.model)).toBeCloseTo(2 - 0.999 ** 100, 4)
+      expect(scalarOf(shadow.model)).toBeCloseTo(2 - 0.999 ** 100, 4)
     })
 
     test.runIf(name === 'wasm')(
@@ -381,8 +381,8 @@ describe.each(devices)('on $name', ({ name, make }) => {
     test('converting an average for validation in place, after which it is infinite', () => {
       const source = new One([1e5])
       const shadow = follow(source, ema({ decay: 0.9 }))
-      expect(valueOf(convert(shadow.model as Any, 'f16') as Any)).toBe(Number.POSITIVE_INFINITY)
-      expect(valueOf(shadow.model)).toBe(1e5)
+      expect(scalarOf(convert(shadow.model as Any, 'f16') as Any)).toBe(Number.POSITIVE_INFINITY)
+      expect(scalarOf(shadow.model)).toBe(1e5)
     })
 
     test('masks by multiplication spread it: an update that is not due reads and writes nothing', () => {
@@ -393,15 +393,15 @@ describe.each(devices)('on $name', ({ name, make }) => {
       average.update()
       set(source, 3)
       average.update()
-      expect(valueOf(source)).toBe(3)
-      expect(Number.isFinite(valueOf(average.model))).toBe(false)
+      expect(scalarOf(source)).toBe(3)
+      expect(Number.isFinite(scalarOf(average.model))).toBe(false)
       // Infinite fast weights between two synchronisations.
       const slow = follow(source, lookahead(), { every: 2 })
       set(source, Number.POSITIVE_INFINITY)
       slow.update()
       set(source, 5)
       slow.update()
-      expect(valueOf(slow.model)).toBe(4)
+      expect(scalarOf(slow.model)).toBe(4)
       // A condition of this step, and a weight of 0, compiled.
       const target = new One([1])
       set(source, Number.NaN)
@@ -411,9 +411,9 @@ describe.each(devices)('on $name', ({ name, make }) => {
         return x.add(1)
       })
       step(zeros([1]))
-      expect(valueOf(target)).toBe(1)
+      expect(scalarOf(target)).toBe(1)
       step(ones([1]))
-      expect(valueOf(target)).toBeNaN()
+      expect(scalarOf(target)).toBeNaN()
     })
 
     test('a hard copy by weights 1 and 0 keeps the NaN of the target', () => {
@@ -424,7 +424,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
           const shadow = follow(source, rule, options)
           set(source, 2)
           shadow.update()
-          expect(valueOf(shadow.model as Any)).toBe(2)
+          expect(scalarOf(shadow.model as Any)).toBe(2)
         }
     })
 
@@ -432,9 +432,9 @@ describe.each(devices)('on $name', ({ name, make }) => {
       // The price of a form that leaves equal values equal; two products would give 0 here.
       const [target, source] = [new One([3e38]), new One([-3e38])]
       update({ target, source }, ema({ decay: 0.5 }))
-      expect(Number.isFinite(valueOf(target))).toBe(false)
+      expect(Number.isFinite(scalarOf(target))).toBe(false)
       reseed({ target, source })
-      expect(valueOf(target)).toBe(Math.fround(-3e38))
+      expect(scalarOf(target)).toBe(Math.fround(-3e38))
     })
   })
 
@@ -449,20 +449,20 @@ describe.each(devices)('on $name', ({ name, make }) => {
     test('weights that are saved while they are swapped, or left swapped after an error', () => {
       const { source, shadow } = following()
       expect(() => shadow.evaluateWith((model) => saveModelSync(model))).toThrow(OptionError)
-      expect(valueOf(source)).toBe(Math.fround(1e-5))
+      expect(scalarOf(source)).toBe(Math.fround(1e-5))
       expect(() =>
         shadow.evaluateWith(() => {
           throw new RangeError('validation failed')
         }),
       ).toThrow('validation failed')
-      expect(valueOf(source)).toBe(Math.fround(1e-5))
-      expect(valueOf(shadow.model)).toBe(1e4)
+      expect(scalarOf(source)).toBe(Math.fround(1e-5))
+      expect(scalarOf(shadow.model)).toBe(1e4)
       expect(saveModelSync(source).byteLength).toBeGreaterThan(0)
     })
 
     test('a swap that is never undone', async () => {
       const { source, shadow } = following()
-      const predict = () => valueOf(source)
+      const predict = () => scalarOf(source)
       expect(shadow.evaluateWith(predict)).toBe(1e4)
       expect(predict()).toBe(Math.fround(1e-5))
       expect(await shadow.evaluateWith(async () => predict())).toBe(1e4)
@@ -474,7 +474,7 @@ describe.each(devices)('on $name', ({ name, make }) => {
     test('a swap by sums and differences, which loses the small one', () => {
       const { source, shadow } = following()
       times(3, () => shadow.evaluateWith(() => 0))
-      expect([valueOf(source), valueOf(shadow.model)]).toEqual([Math.fround(1e-5), 1e4])
+      expect([scalarOf(source), scalarOf(shadow.model)]).toEqual([Math.fround(1e-5), 1e4])
     })
 
     test('a counter that is lost on resuming, so that the warm-up overwrites the average', async () => {
@@ -491,8 +491,8 @@ describe.each(devices)('on $name', ({ name, make }) => {
       set(source, 1000)
       shadow.update()
       resumed.update()
-      expect(valueOf(resumed.model)).toBe(valueOf(shadow.model))
-      expect(valueOf(resumed.model)).toBeLessThan(300)
+      expect(scalarOf(resumed.model)).toBe(scalarOf(shadow.model))
+      expect(scalarOf(resumed.model)).toBeLessThan(300)
     })
 
     test('only the average is saved, so that training resumes from it; loading one overwrites the other', async () => {
@@ -505,11 +505,11 @@ describe.each(devices)('on $name', ({ name, make }) => {
       loadModel(model, raw)
       const resumed = follow(model, ema({ decay: 0.5 }))
       resumed.load(state)
-      expect(valueOf(model)).toBe(Math.fround(1e-5))
-      expect(valueOf(resumed.model)).toBe(valueOf(shadow.model))
+      expect(scalarOf(model)).toBe(Math.fround(1e-5))
+      expect(scalarOf(resumed.model)).toBe(scalarOf(shadow.model))
       const fresh = follow(other, ema({ decay: 0.5 }))
       fresh.load(state)
-      expect(valueOf(other)).toBe(7)
+      expect(scalarOf(other)).toBe(7)
     })
 
     test('a change that reaches one copy only: all tensors that do not fit are listed, and nothing is written', async () => {
@@ -543,10 +543,10 @@ describe.each(devices)('on $name', ({ name, make }) => {
             shadow = make(source)
             shadow.load(state)
           }
-          set(source, valueOf(source) + i)
+          set(source, scalarOf(source) + i)
           shadow.update()
         }
-        return [valueOf(source), valueOf(shadow.model)]
+        return [scalarOf(source), scalarOf(shadow.model)]
       }
       expect(await run(5)).toEqual(await run(-1))
     })
@@ -561,10 +561,10 @@ describe.each(devices)('on $name', ({ name, make }) => {
       const source = new One([1])
       const shadow = follow(source, ema({ decay: 0.5 }))
       loadModel(source, saveModelSync(new One([9])))
-      expect(valueOf(shadow.model)).toBe(1)
+      expect(scalarOf(shadow.model)).toBe(1)
       shadow.reset()
-      expect(valueOf(shadow.model)).toBe(9)
-      expect(valueOf(clone(source))).toBe(9)
+      expect(scalarOf(shadow.model)).toBe(9)
+      expect(scalarOf(clone(source))).toBe(9)
     })
   })
 })
