@@ -2,6 +2,7 @@ import { input } from '../kernels/expr.js'
 import { OptionError } from '../shapes/errors.js'
 import { emptyTensor, TensorRecord } from '../tensor/record.js'
 import type { MapKernel } from '../kernels/kernel.js'
+import { inheritStart } from './start.js'
 import { isModule } from './walk.js'
 
 /**
@@ -54,18 +55,23 @@ const closureError = (op: string, path: string) =>
     { op },
   )
 
-/** The same values in new memory, row-major; role, frozen state and dtype too, unless others are given. */
-export function copyTensor(original: TensorRecord, role = original.role, dtype = original.dtype): TensorRecord {
-  const { device, shape, frozen } = original
-  const made = emptyTensor(device, dtype, shape, role)
-  made.frozen = frozen
+/** The same values in new memory, row-major; role, frozen state and start are those of `like`. */
+export function copyTensor(
+  values: TensorRecord,
+  like: Pick<TensorRecord, 'role' | 'frozen'> = values,
+  dtype = values.dtype,
+): TensorRecord {
+  const { device, shape } = values
+  const made = emptyTensor(device, dtype, shape, like.role)
+  made.frozen = like.frozen
+  inheritStart(made, like)
   const kernel: MapKernel = {
     kind: 'map',
     shape,
-    inputs: [original.operand()],
+    inputs: [values.operand()],
     outputs: [made.operand()],
-    exprs: [input(0, original.dtype).cast(dtype)],
+    exprs: [input(0, values.dtype).cast(dtype)],
   }
-  device.run(kernel, [original.storage, made.storage])
+  device.run(kernel, [values.storage, made.storage])
   return made
 }

@@ -13,5 +13,5 @@ import type { Converted } from './types/convert.js'
  */
 export const convert = <M extends object, D extends FloatDType>(model: M, dtype: D): Converted<M, D> =>
   copyModel('convert', model, (tensor) =>
-    copyTensor(tensor, tensor.role, isFloat(tensor.dtype) ? dtype : tensor.dtype),
+    copyTensor(tensor, tensor, isFloat(tensor.dtype) ? dtype : tensor.dtype),
   ) as Converted<M, D>

@@ -1,6 +1,6 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
 import { copyInto, foreachTensors, type Stretch } from '../model/foreach.js'
-import { zipModels } from '../model/compare.js'
+import { zipAll } from '../model/compare.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import { isFloat } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
@@ -40,17 +40,18 @@ export function average<A extends object, B extends object>(
   { weights = sources.map(() => 1) }: AverageOptions = {},
 ): void {
   const shares = sharesOf(weights, sources.length)
-  const pairs = sources.map((source) => zipModels('average', target, source as object))
-  const used = shares.flatMap((share, i) => (share > 0 ? [{ share, pairs: pairs[i] ?? [] }] : []))
-  const first = pairs[0] ?? []
+  const used = shares.flatMap((share, i) => (share > 0 ? [{ share, i }] : []))
   const variances: Entry[] = []
   const means = new Map<string, Entry>()
   const floats: Entry[] = []
-  for (const [i, { path, target: to, source }] of first.entries()) {
-    const records = used.flatMap(({ pairs: own }) => own[i]?.source.tensor ?? [])
-    const entry = { path, target: to.tensor, sources: records }
-    if (!isFloat(to.tensor.dtype)) copyInto(to.tensor, source.tensor)
-    else if (to.role === 'buffer' && path.endsWith('running_var')) variances.push(entry)
+  const named = (i: number) => ({ names: ['target', sources.length === 1 ? 'source' : `source ${i + 1}`] }) as const
+  for (const [to, ...all] of zipAll('average', target, sources as readonly object[], named)) {
+    const [source] = all
+    if (!to || !source) continue
+    const { path, role, tensor } = to
+    const entry = { path, target: tensor, sources: used.flatMap(({ i }) => all[i]?.tensor ?? []) }
+    if (!isFloat(tensor.dtype)) copyInto(tensor, source.tensor)
+    else if (role === 'buffer' && path.endsWith('running_var')) variances.push(entry)
     else {
       floats.push(entry)
       means.set(path, entry)

@@ -47,7 +47,7 @@ export function follow<M extends object, const D extends FloatDType = never>(
   requireSense(rule, options)
   const dtype: FloatDType | undefined = options.dtype
   const dtypeOf = (own: DType): DType => (!isFloat(own) ? own : (dtype ?? (isHalf(own) ? 'f32' : own)))
-  const target = copyModel('follow', source, (tensor) => copyTensor(tensor, tensor.role, dtypeOf(tensor.dtype)))
+  const target = copyModel('follow', source, (tensor) => copyTensor(tensor, tensor, dtypeOf(tensor.dtype)))
   freeze(target)
   markAverage(target)
   const precision = options.precision ?? (dtype && isHalf(dtype) ? 'kahan' : 'plain')

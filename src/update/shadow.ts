@@ -374,7 +374,7 @@ export class FollowingShadow<M extends object> {
   }
 
   #treat(): Treated[] {
-    const pairs = zipModels('follow', this.#target, this.#source, 'any float')
+    const pairs = zipModels('follow', this.#target, this.#source, { dtypes: 'any float' })
     return treat('follow', this.#target, pairs, this.#rule, this.#options)
   }
 

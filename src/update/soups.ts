@@ -1,13 +1,13 @@
 import { clone } from '../model/clone.js'
 import { foreachTensors } from '../model/foreach.js'
-import { zipModels } from '../model/compare.js'
+import { zipAll } from '../model/compare.js'
 import { input } from '../kernels/expr.js'
 import { OptionError } from '../shapes/errors.js'
 import { isFloat } from '../shapes/dtype.js'
 import { average } from './average.js'
 import { blendDType } from './blend.js'
-import { copy } from './rules/copy.js'
-import { lerp } from './rules/lerp.js'
+import { copy } from './copy.js'
+import { lerp } from './lerp.js'
 import { update } from './update.js'
 
 /** How good a model is: larger is better. */
@@ -112,11 +112,10 @@ export async function modelStock<M extends object>({
   if (count < 2) throw new OptionError(`modelStock: needs at least two models, got ${count}.`, { op: 'modelStock' })
   const result = clone(base)
   average({ target: result, sources: models as never })
-  const others = models.map((model) => zipModels('modelStock', base, model))
-  for (const [i, { target: original, source: mean }] of zipModels('modelStock', base, result).entries()) {
+  for (const [original, mean, ...others] of zipAll('modelStock', base, [result, ...models], () => ({}))) {
+    if (!original || !mean || !isFloat(original.tensor.dtype)) continue
     const { tensor } = original
-    if (!isFloat(tensor.dtype)) continue
-    const tuned = others.flatMap((pairs) => pairs[i]?.source.tensor ?? [])
+    const tuned = others.map((other) => other.tensor)
     const dtype = blendDType(tensor.dtype)
     const read = (slot: number) => input(slot, tensor.dtype).cast(dtype)
     const inner = async (a: number, b: number): Promise<number> => {

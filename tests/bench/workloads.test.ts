@@ -30,12 +30,14 @@ describe('the workloads', () => {
 
   it.each(['ema-1m', 'gemm-256', 'mlp-32-ema', 'conv-32', 'tiny-32', 'first-step'])(
     '%s runs, compiled and eager',
-    async (name) => {
+    (name) => {
       const workload = workloads.find((row) => row.name === name)
       for (const eager of [false, true]) {
         const run = workload?.prepare({ eager })
-        await run?.()
-        if (!workload?.fresh) await run?.()
+        expect(() => {
+          run?.()
+          if (!workload?.fresh) run?.()
+        }).not.toThrow()
       }
       expect(workload).toBeDefined()
     },

@@ -15,6 +15,7 @@ export {
 } from '../../src/entry/index.js'
 export {
   addInto,
+  assign,
   avgPool2d,
   avgPoolGlobal,
   batchNorm1d,
@@ -30,15 +31,22 @@ export {
   inference,
   layerNorm,
   linear,
+  mapTensors,
   maxPool2d,
   maxPoolGlobal,
+  namedParameters,
+  namedTensors,
   parameter,
   relu,
   repeated,
+  resetParameters,
   residual,
   sequential,
   splitInto,
+  stateOf,
   tanh,
+  zipParameters,
+  zipTensors,
 } from '../../src/entry/nn.js'
 export { adam, sgd } from '../../src/entry/optim.js'
 export { type Averaged, copy, ema, follow, update } from '../../src/entry/update.js'

@@ -208,6 +208,9 @@ describe.each(devices)('rules on $name', ({ make }) => {
       expect(() => average({ target, sources: [a, b] }, { weights: [1, -1] })).toThrow(OptionError)
       expect(() => average({ target, sources: [] })).toThrow('at least one source')
       expect(() => average({ target, sources: [a, new Weights(1) as unknown as Weights] })).toThrow(ShapeError)
+      expect(() => average({ target, sources: [a, new Weights(1)] })).toThrow(
+        'is [3] f32 in target but [1] f32 in source 2',
+      )
     })
 
     test('variances are pooled: within the models and between them', () => {

@@ -1,6 +1,7 @@
 // Each line below a @ts-expect-error must not compile.
 import {
   adam,
+  assign,
   ema,
   follow,
   freeze,
@@ -11,10 +12,13 @@ import {
   dim,
   relu,
   repeated,
+  resetParameters,
   sequential,
+  stateOf,
   tensor,
   update,
   zeros,
+  zipTensors,
 } from '../prelude.js'
 
 const batch = dim('batch', 7)
@@ -149,3 +153,19 @@ follow(linear(4, 8), ema({ decay: 0.9 }), { only: ['wieght'] })
 update({ target: linear(4, 8), source: linear(4, 8) }, ema({ decay: (n) => n / 10 }))
 // @ts-expect-error
 follow(linear(4, 8), ema({ decay: 0.9 }), { dtype: 'i32' })
+
+// the walk
+// @ts-expect-error
+zipTensors(linear(3, 4), linear(3, 5))
+// @ts-expect-error
+zipTensors(linear(3, 4), linear(3, 4), sequential(linear(3, 4)))
+// @ts-expect-error
+assign(stateOf(linear(3, 4)).weight, zeros([3, 4]))
+// @ts-expect-error
+assign(zeros([3, 4]), zeros([3, 4]))
+// @ts-expect-error
+assign(stateOf(linear(3, 4)).weight, zeros([4, 3]).trace())
+// @ts-expect-error
+stateOf(linear(3, 4)).wait
+// @ts-expect-error
+resetParameters(linear(3, 4), 'head.*')
