@@ -4,7 +4,7 @@
     python tools/golden/files.py --check DIR  read what `dfdt average` and `dfdt ema` made of them, NAME.safetensors for
                                               each NAME below, and compare it with the f64 values
 
-That Python reads what dfdt writes was checked with --check; docs/decisions/0010-averages-of-files.md says when.
+That Python reads what dfdt writes was checked with --check; docs/decisions/0013-averages-of-files.md says when.
 """
 
 import json
