@@ -3,7 +3,7 @@ import type { ModelFiles } from '../io/streaming/node-model-files.js'
 import { isFloatDType } from '../io/streaming/float-bytes.js'
 import { type Recipe, sequenceOf, sphericalOf, weightedSum } from '../io/streaming/recipes.js'
 import { plural } from '../train/wording.js'
-import { ema } from '../update/ema.js'
+import { ema } from '../update/rules/ema.js'
 import {
   gammaOf,
   type PowerSnapshot,

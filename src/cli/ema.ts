@@ -1,5 +1,5 @@
 import { sequenceOf } from '../io/streaming/recipes.js'
-import { ema } from '../update/ema.js'
+import { ema } from '../update/rules/ema.js'
 import { weightsOf } from '../update/rate.js'
 import { combineFiles } from './combine-files.js'
 import { type EmaFlags, rateOf } from './file-options.js'

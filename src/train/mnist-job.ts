@@ -15,7 +15,7 @@ import { defaultDevice, manualSeed } from '../tensor/device.js'
 import { scope } from '../tensor/scope.js'
 import { backward } from '../autodiff/backward.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { ema } from '../update/ema.js'
+import { ema } from '../update/rules/ema.js'
 import { update } from '../update/update.js'
 import type {
   HardExample,

@@ -1,5 +1,5 @@
 export { average, type AverageOperands, type AverageOptions } from './average.js'
-export { copy } from './copy.js'
+export { copy } from './rules/copy.js'
 export {
   defineRule,
   type Measure,
@@ -11,7 +11,7 @@ export {
   type UpdateRule,
   type UpdateTime,
 } from './define.js'
-export { ema } from './ema.js'
+export { ema } from './rules/ema.js'
 export type { ConstantRate, UpdateRate } from './rate.js'
 export type { BufferPolicy, Selection, TensorInfo } from './treatment.js'
 export { follow } from './follow.js'
@@ -32,13 +32,13 @@ export {
   snapshotMetadata,
 } from './post-hoc.js'
 export { type UpdateOptions, type UpdatePair, update } from './update.js'
-export { elastic } from './elastic.js'
-export { lerp } from './lerp.js'
-export { lookahead } from './lookahead.js'
-export { outerNesterov } from './outer-nesterov.js'
-export { powerEma } from './power-ema.js'
-export { slerp } from './slerp.js'
+export { elastic } from './rules/elastic.js'
+export { lerp } from './rules/lerp.js'
+export { lookahead } from './rules/lookahead.js'
+export { outerNesterov } from './rules/outer-nesterov.js'
+export { powerEma } from './rules/power-ema.js'
+export { slerp } from './rules/slerp.js'
 export { greedySoup, modelStock, type Score, type Soup, wiseFt, type WiseFtPoint } from './soups.js'
-export { swa } from './swa.js'
-export { switchEma } from './switch-ema.js'
+export { swa } from './rules/swa.js'
+export { switchEma } from './rules/switch-ema.js'
 export { schedules } from './schedule.js'

@@ -6,8 +6,8 @@ import { OptionError } from '../shapes/errors.js'
 import { isFloat } from '../shapes/dtype.js'
 import { average } from './average.js'
 import { blendDType } from './blend.js'
-import { copy } from './copy.js'
-import { lerp } from './lerp.js'
+import { copy } from './rules/copy.js'
+import { lerp } from './rules/lerp.js'
 import { update } from './update.js'
 
 /** How good a model is: larger is better. */

@@ -1,6 +1,6 @@
 import * as d from '../../src/ops/index.js'
 import type { Device } from '../../src/tensor/device.js'
-import { ema } from '../../src/update/ema.js'
+import { ema } from '../../src/update/rules/ema.js'
 import { update } from '../../src/update/update.js'
 import type { AnyX } from '../ops/cases.js'
 

@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { NonFiniteError, OptionError } from '../../src/tensor/errors.js'
 import { devices } from '../devices.js'
-import { rules } from './table.js'
+import { type RuleRow, rules } from './table.js'
 
 /** Every tensor of a model by path. */
 const stateOf = (model: object) =>
@@ -89,7 +89,7 @@ describe.each(devices)('follow on $name', ({ make }) => {
     return { weights, updates: shadow.updates, metrics: options.metrics ? shadow.metrics() : undefined }
   }
 
-  const cases: Record<string, { rule: () => UpdateRule; options?: ShadowOptions<never> }> = {
+  const cases: Record<string, RuleRow> = {
     ...rules,
     'a schedule': { rule: () => ema({ decay: (n) => (1 + n) / (10 + n) }) },
     'every 3': { rule: () => ema({ halfLife: 5 }), options: { every: 3 } },

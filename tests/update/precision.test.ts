@@ -289,7 +289,7 @@ test('stochastic rounding: the same bits for any number of threads', () => {
     set(source.a, new Float32Array(size).fill(2))
     for (let i = 0; i < 2; i++) shadow.update()
     const after = Float32Array.from(valuesOf(shadow.model.a as Any))
-    device.close()
+    void device.close()
     return after
   }
   const one = run(1)

@@ -13,15 +13,14 @@ import {
   type UpdateRule,
 } from 'dfdt/update'
 
-/** A rule in the tests that all rules share: compiled is eager bit for bit, and so is a resumed shadow. */
-interface Row {
+/** One rule as the shared tests make it: compiled = eager, and a resumed shadow goes on, bit for bit. */
+export interface RuleRow {
   readonly rule: () => UpdateRule
-  /** How a shadow is tested with it. */
   readonly options?: ShadowOptions<never>
 }
 
-/** Every update rule. */
-export const rules: Readonly<Record<string, Row>> = {
+/** Every rule: a row here gives it the tests that all share. */
+export const rules: Readonly<Record<string, RuleRow>> = {
   copy: { rule: copy, options: { every: 4 } },
   elastic: { rule: () => elastic({ alpha: 0.2 }) },
   ema: { rule: () => ema({ decay: 0.9 }) },
@@ -30,13 +29,13 @@ export const rules: Readonly<Record<string, Row>> = {
   outerNesterov: { rule: () => outerNesterov(), options: { every: 4 } },
   powerEma: { rule: () => powerEma({ sigmaRel: 0.15 }), options: { every: 2 } },
   slerp: { rule: () => slerp(0.25) },
-  swa: { rule: swa },
+  swa: { rule: () => swa() },
   switchEma: { rule: () => switchEma({ decay: 0.8, period: 4 }) },
 }
 
-/** Those that blend at a constant weight of the source. */
+/** Rules that mix target and source by fixed weights: tests of structure and buffers. `weight` is that of the source. */
 export const blends: Readonly<Record<string, { rule: () => UpdateRule<'stateless'>; weight: number }>> = {
   copy: { rule: copy, weight: 1 },
   ema: { rule: () => ema({ decay: 0.75 }), weight: 0.25 },
-  lerp: { rule: () => lerp(0.75), weight: 0.75 },
+  lerp: { rule: () => lerp(0.625), weight: 0.625 },
 }

@@ -1,4 +1,4 @@
-import { constantRule, type UpdateRule } from './define.js'
+import { constantRule, type UpdateRule } from '../define.js'
 
 /**
  * Hard copy: `target ← source`. A copy, not a blend with weight 1, so a NaN in the target is overwritten. Every C steps:

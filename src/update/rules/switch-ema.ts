@@ -1,6 +1,6 @@
-import { OptionError } from '../shapes/errors.js'
-import { defineRule, type UpdateRule } from './define.js'
-import { rateOf, type ConstantRate } from './rate.js'
+import { OptionError } from '../../shapes/errors.js'
+import { defineRule, type UpdateRule } from '../define.js'
+import { rateOf, type ConstantRate } from '../rate.js'
 
 /**
  * Switch-EMA: an exponential average, whose value the model itself takes over at each `period`-th update:

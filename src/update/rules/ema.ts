@@ -1,5 +1,5 @@
-import { blendRule, type UpdateRule } from './define.js'
-import { type ConstantRate, rateOf, type UpdateRate } from './rate.js'
+import { blendRule, type UpdateRule } from '../define.js'
+import { type ConstantRate, rateOf, type UpdateRate } from '../rate.js'
 
 /**
  * Exponential moving average: `target ← decay · target + (1 − decay) · source`.

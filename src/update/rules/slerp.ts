@@ -1,6 +1,6 @@
-import type { Expr } from '../kernels/expr.js'
-import { OptionError } from '../shapes/errors.js'
-import { defineRule, type UpdateRule } from './define.js'
+import type { Expr } from '../../kernels/expr.js'
+import { OptionError } from '../../shapes/errors.js'
+import { defineRule, type UpdateRule } from '../define.js'
 
 /** Tensors that point the same way, or opposite ways, are joined by a line: the arc between them is not defined. */
 const parallel = 0.9995

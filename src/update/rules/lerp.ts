@@ -1,5 +1,5 @@
-import { OptionError } from '../shapes/errors.js'
-import { blendRule, type UpdateRule } from './define.js'
+import { OptionError } from '../../shapes/errors.js'
+import { blendRule, type UpdateRule } from '../define.js'
 
 /**
  * A point on the line between two models: `target ← (1 − alpha)·target + alpha·source`. Alphas beyond [0, 1] are refused;

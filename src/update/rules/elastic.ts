@@ -1,5 +1,5 @@
-import { OptionError } from '../shapes/errors.js'
-import { defineRule, type UpdateRule } from './define.js'
+import { OptionError } from '../../shapes/errors.js'
+import { defineRule, type UpdateRule } from '../define.js'
 
 /**
  * Elastic averaging: target (the centre) and source (a worker) pull at each other, `d = alpha·(source − target)`,

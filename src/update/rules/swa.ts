@@ -1,4 +1,4 @@
-import { blendRule, type UpdateRule } from './define.js'
+import { blendRule, type UpdateRule } from '../define.js'
 
 /**
  * Stochastic weight averaging, the plain mean of what the source has been at each update:

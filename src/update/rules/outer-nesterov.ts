@@ -1,5 +1,5 @@
-import { OptionError } from '../shapes/errors.js'
-import { defineRule, type UpdateRule } from './define.js'
+import { OptionError } from '../../shapes/errors.js'
+import { defineRule, type UpdateRule } from '../define.js'
 
 /**
  * The outer step of DiLoCo: what the source has moved since the last synchronisation is a gradient, and the target takes

@@ -1,7 +1,7 @@
-import { blendRule, type UpdateRule } from './define.js'
-import { gammaOf, type PowerProfile } from './post-hoc.js'
-import { powerWeights } from './rate.js'
-import { OptionError } from '../shapes/errors.js'
+import { blendRule, type UpdateRule } from '../define.js'
+import { gammaOf, type PowerProfile } from '../post-hoc.js'
+import { powerWeights } from '../rate.js'
+import { OptionError } from '../../shapes/errors.js'
 
 /**
  * Power-function average: the weights of the past grow as `t^γ`, by `target ← β·target + (1 − β)·source` with

@@ -1,5 +1,5 @@
-import { OptionError } from '../shapes/errors.js'
-import { defineRule, type UpdateRule } from './define.js'
+import { OptionError } from '../../shapes/errors.js'
+import { defineRule, type UpdateRule } from '../define.js'
 
 /**
  * Lookahead: the target are slow weights that go a part of the way to the fast ones, which start again from there:
