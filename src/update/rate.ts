@@ -99,6 +99,11 @@ function theOne(op: string, rate: unknown): [RateName, unknown] {
         : String(rate)
     throw new OptionError(`${op}: give exactly one of ${choices}; got ${got}.`, { op })
   }
+  const other = Object.keys(rate).filter((key) => !names.some((name) => name === key))
+  if (other.length > 0) {
+    const remedy = 'what is not the rate goes to update(…) and follow(…), after the rule'
+    throw new OptionError(`${op}: there is no option ${other.join(', ')}; ${remedy}.`, { op })
+  }
   const given = names.filter((name) => name in rate && Reflect.get(rate, name) !== undefined)
   const [name] = given
   if (name !== undefined && given.length === 1) return [name, Reflect.get(rate, name)]

@@ -42,7 +42,13 @@ describe('wrong calls', () => {
     expect(() => adam(untyped(undefined))).toThrow(/the first argument is the model to train, got undefined/)
     expect(() => update(untyped({ target: model, source: clone(model) }), untyped(undefined))).toThrow(OptionError)
     expect(() => update(untyped(model), untyped(model))).toThrow(/update: needs two models and a rule/)
-    expect(() => ema(untyped({ decay: 0.9, buffers: 'foo' }))).toThrow(/buffers is 'copy', 'blend' or 'skip', got foo/)
+    expect(() => ema(untyped({ decay: 0.9, buffers: 'copy' }))).toThrow(
+      'ema: there is no option buffers; what is not the rate goes to update(…) and follow(…), after the rule.',
+    )
+    const other = { target: clone(model), source: model }
+    expect(() => update(untyped(other), ema({ decay: 0.9 }), untyped({ buffers: 'foo' }))).toThrow(
+      "update: buffers is one of 'copy', 'blend', 'skip', 'recompute', got foo.",
+    )
     expect(() => dropout(ones([2]).trace(), untyped(0.1))).toThrow(/write \{ p: 0\.1 \}/)
     expect(() => clamp(ones([2]))).toThrow(OptionError)
     expect(() => [...batches(untyped(undefined), 2)]).toThrow(OptionError)
