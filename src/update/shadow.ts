@@ -111,6 +111,7 @@ export class FollowingShadow<M extends object> {
   #treated: readonly Treated[] = []
   #tensors: { readonly targets: readonly TensorRecord[]; readonly sources: readonly TensorRecord[] }
   #prepared: Prepared
+  #firstCopy: Prepared | undefined
   #putOff: PutOff | undefined
   readonly #unsettled: Unsettled | undefined
   #moment: Moment
@@ -145,6 +146,7 @@ export class FollowingShadow<M extends object> {
       if (blends.length > 0 && blend) this.#putOff = new PutOff(this.#device, blends, blend.scalarsOf)
     }
     this.#prepared = this.#prepare(unit)
+    this.#firstCopy = this.#prepareCopy()
     this.#unsettled = this.#watch()
   }
 
@@ -180,10 +182,14 @@ export class FollowingShadow<M extends object> {
       },
     )
     const scalars = this.#constantNumbers ?? device.hostScalars(() => this.#numbers())
-    if (this.#copiesFirst)
+    const firstCopy = this.#firstCopy
+    if (firstCopy)
       device.when(
         () => this.#first,
-        () => this.#copyAll(),
+        () => {
+          firstCopy.run([])
+          this.#restart()
+        },
       )
     const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#first && !this.#moment.settled
     conditionally(device, { ...(flag && { if: flag }), ...(when && { when }) }, () =>
@@ -192,7 +198,7 @@ export class FollowingShadow<M extends object> {
     if (this.#options.nonFinite !== 'error') return
     device.afterRun(() => {
       try {
-        requireFinite('update', this.#prepared)
+        requireFinite('update', this.#first && firstCopy ? firstCopy : this.#prepared)
       } catch (error) {
         this.#moment = before
         throw error
@@ -243,7 +249,7 @@ export class FollowingShadow<M extends object> {
     if (this.#device.recorder)
       throw new CaptureError('compile: a shadow is reset outside compiled functions, where it would be at each run.')
     this.#busily(() => this.#copyAll())
-    for (const [target, kept] of this.#kept) this.#start(target, kept)
+    this.#restart()
     if (this.#putOff) this.#putOff.pending = []
     const { now } = this.#moment
     this.#moment = { progress: beginning, now, settled: true }
@@ -392,6 +398,7 @@ export class FollowingShadow<M extends object> {
     this.#tensors = this.#allTensors()
     this.#allocate()
     this.#prepared = this.#prepare(this.#options.unit ?? 'step')
+    this.#firstCopy = this.#prepareCopy()
   }
 
   #prepare(unit: string): Prepared {
@@ -428,6 +435,11 @@ export class FollowingShadow<M extends object> {
     })
   }
 
+  /** What is kept starts as for a new shadow. */
+  #restart(): void {
+    for (const [target, kept] of this.#kept) this.#start(target, kept)
+  }
+
   #start(target: TensorRecord, kept: Kept): void {
     const source = this.#treated.find(({ pair }) => pair.target.tensor === target)?.pair.source.tensor
     for (const [name, tensor] of Object.entries(kept)) {
@@ -450,6 +462,16 @@ export class FollowingShadow<M extends object> {
       storage.readers.add(unsettled)
     }
     return unsettled
+  }
+
+  /** The first update where that is a hard copy; what is said of NaN holds for it, too. */
+  #prepareCopy(): Prepared | undefined {
+    if (!this.#copiesFirst) return undefined
+    const { nonFinite = 'propagate' } = this.#options
+    const treated = this.#treated.map(
+      (each): Treated => (each.treatment === 'blend' ? { ...each, treatment: 'copy' } : each),
+    )
+    return prepare({ treated, rule: this.#rule, precision: 'plain', nonFinite, metrics: false, kept: () => ({}) })
   }
 
   get #copiesFirst(): boolean {

@@ -133,6 +133,30 @@ describe.each(devices)('values that are not finite, on $name', ({ make }) => {
     }
   })
 
+  test('the first update, where that is a copy, takes part', () => {
+    for (const [nonFinite, a] of [
+      ['skipElement', [5, 1]],
+      ['skipTensor', [1, 1]],
+      ['propagate', [5, Number.NaN]],
+    ] as const) {
+      const source = new Mixed()
+      const shadow = follow(source, rule(), { nonFinite, after: 1 })
+      set(source, { ...clean, a: [5, Number.NaN] })
+      shadow.update()
+      shadow.update()
+      expect(stateOf(shadow.model)).toEqual({ ...clean, a })
+    }
+    const source = new Mixed()
+    const shadow = follow(source, rule(), { nonFinite: 'error', after: 1 })
+    shadow.update()
+    set(source, { ...clean, c: [Number.NaN, 5] })
+    expect(() => shadow.update()).toThrow('NaN or infinity in c; the target was not changed')
+    expect(stateOf(shadow.model)).toEqual(start)
+    set(source, clean)
+    shadow.update()
+    expect(stateOf(shadow.model)).toEqual(clean)
+  })
+
   test('metrics count them', async () => {
     const source = new Mixed()
     const shadow = follow(source, rule(), { nonFinite: 'skipElement', metrics: true })

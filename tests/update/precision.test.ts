@@ -1,7 +1,7 @@
 import { compile, f32, manualSeed, mse, normal, setDefaultDevice, type Tensor, tensor, wasmDevice, zeros } from 'dfdt'
 import { convert, linear, parameter, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { copy, ema, follow, reseed, type ShadowOptions, update } from 'dfdt/update'
+import { copy, defineRule, ema, follow, reseed, type ShadowOptions, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { recordOf } from '../../src/tensor/record.js'
@@ -118,6 +118,29 @@ describe.each(devices)('precision of averages on $name', ({ make }) => {
     set(source, [9, 10, 11])
     shadow.update()
     expect(valuesOf(shadow.model)).toEqual([6, 7, 8])
+  })
+
+  test('what a rule keeps starts where a first copy leaves the average', async () => {
+    const anchored = defineRule({
+      name: 'anchored',
+      state: { anchor: 'target' },
+      next: ({ target, source, anchor }) => ({ target: source.sub(target).mul(0.25).add(target), anchor }),
+    })
+    for (const compiled of [false, true]) {
+      const source = new One([1])
+      const shadow = follow(source, anchored, { after: 2 })
+      const body = (x: Tensor<[1]>) => {
+        shadow.update()
+        return x.add(1)
+      }
+      const run = compiled ? compile([f32(1)], body) : body
+      for (const value of [2, 3, 4, 8]) {
+        set(source, [value])
+        run(zeros([1]))
+      }
+      expect(valuesOf(shadow.model)).toEqual([5])
+      await expect(shadow.state()).resolves.toMatchObject({ tensors: { 'w#anchor': { data: Float32Array.of(4) } } })
+    }
   })
 
   test.each(['bf16', 'f16'] as const)('stochastic rounding in %s is right on average', (dtype) => {
