@@ -243,6 +243,17 @@ export function rowsCases(random: Random): ConformanceCase[] {
       ),
       rowsCase(
         random,
+        'numbers of 16 bits',
+        shape,
+        [{}],
+        [
+          { pass: 'sum', expr: at(3) },
+          { pass: 'once', expr: at(0).cast('bf16'), output: { offset: 1 } },
+          { pass: 'each', expr: at(3).sub(input(1, 'bf16').cast('f32')).cast('f16'), output: {} },
+        ],
+      ),
+      rowsCase(
+        random,
         'counts and conditions',
         shape,
         [{}],
