@@ -111,8 +111,24 @@ export class PutOff {
 
   /** Everything that was put off becomes due. */
   takeAll(): void {
-    this.#write(this.#entries.map(({ pending }) => (pending.count > 0 ? fromLog(pending.log) : undefined)))
-    for (const entry of this.#entries) entry.pending = none
+    this.#take(({ pending }) => pending.count > 0)
+  }
+
+  /**
+   * What was put off as long as the blends with this source becomes due, if any were: what changes is written together,
+   * and what is frozen keeps waiting. Returns whether there is any.
+   */
+  takeWith(source: Storage): boolean {
+    const written = this.#entries.find((entry) => entry.source.storage === source)
+    const count = written?.pending.count ?? 0
+    if (count > 0) this.#take(({ pending }) => pending.count === count)
+    return count > 0
+  }
+
+  #take(due: (entry: Entry) => boolean): void {
+    const taken = this.#entries.map(due)
+    this.#write(this.#entries.map(({ pending }, i) => (taken[i] ? fromLog(pending.log) : undefined)))
+    for (const [i, entry] of this.#entries.entries()) if (taken[i]) entry.pending = none
   }
 
   #write(weights: readonly (Weights | undefined)[]): void {

@@ -113,6 +113,7 @@ export class FollowingShadow<M extends object> {
   #prepared: Prepared
   #firstCopy: Prepared | undefined
   #putOff: PutOff | undefined
+  readonly #readers = new Map<Storage, Unsettled>()
   readonly #unsettled: Unsettled | undefined
   #moment: Moment
   #observed: Observed = {}
@@ -350,7 +351,7 @@ export class FollowingShadow<M extends object> {
     if (this.#disposed) return
     this.#requireUsable()
     this.#disposed = true
-    for (const storage of this.#putOff?.sources ?? []) if (this.#unsettled) storage.readers?.delete(this.#unsettled)
+    for (const [storage, reader] of this.#readers) storage.readers?.delete(reader)
     for (const { tensor } of tensorsOf(this.#target)) {
       tensor.storage.unsettled = undefined
       tensor.dispose('its shadow was disposed')
@@ -458,8 +459,10 @@ export class FollowingShadow<M extends object> {
     const unsettled: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.flush() }
     for (const storage of putOff.targets) storage.unsettled = unsettled
     for (const storage of putOff.sources) {
+      const reader: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.#settle(storage) }
+      this.#readers.set(storage, reader)
       storage.readers ??= new Set()
-      storage.readers.add(unsettled)
+      storage.readers.add(reader)
     }
     return unsettled
   }
@@ -472,6 +475,12 @@ export class FollowingShadow<M extends object> {
       (each): Treated => (each.treatment === 'blend' ? { ...each, treatment: 'copy' } : each),
     )
     return prepare({ treated, rule: this.#rule, precision: 'plain', nonFinite, metrics: false, kept: () => ({}) })
+  }
+
+  /** Makes the put-off blends with a source that is about to change. */
+  #settle(source: Storage): void {
+    if (!this.#putOff || this.#busy || this.#device.recorder || !this.#putOff.takeWith(source)) return
+    this.#busily(() => this.#prepared.run(this.#numbers()))
   }
 
   get #copiesFirst(): boolean {

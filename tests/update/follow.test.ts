@@ -230,6 +230,34 @@ describe.each(devices)('follow on $name', ({ make }) => {
       for (const [i, value] of values.entries()) expect(stateOf(shadow.model)[path]?.[i]).toBeCloseTo(value, 5)
   })
 
+  test.each([false, true])('lazy: frozen weights go on waiting while others train (compiled: %s)', async (compiled) => {
+    manualSeed(3)
+    const source = sequential(linear(2, 2), linear(2, 2))
+    freeze(source, '0.*')
+    const shadow = follow(source, ema({ decay: 0.9 }), { lazy: true })
+    const eager = follow(source, ema({ decay: 0.9 }))
+    const optimizer = sgd(source, { lr: 0.1 })
+    const body = (x: Tensor<[1, 2]>) => {
+      const loss = source.forward(x.trace()).square().sum()
+      optimizer.step(loss.backward())
+      shadow.update()
+      eager.update()
+      return loss
+    }
+    const step = compiled ? compile([f32(1, 2)], body) : body
+    for (let i = 0; i < 5; i++) step(ones([1, 2]))
+    // Micro-steps, and another step of training: what trains is blended by then, what is frozen is not.
+    for (let i = 0; i < 2; i++) {
+      shadow.update()
+      eager.update()
+    }
+    expect((await shadow.state()).pending.map(({ count }) => count)).toEqual([7, 7, 2, 2])
+    step(ones([1, 2]))
+    expect((await shadow.state()).pending.map(({ count }) => count)).toEqual([8, 8, 0, 0])
+    for (const [path, values] of Object.entries(stateOf(eager.model)))
+      for (const [i, value] of values.entries()) expect(stateOf(shadow.model)[path]?.[i]).toBeCloseTo(value, 5)
+  })
+
   test('a resumed shadow goes on bit for bit', async () => {
     for (const { rule, options = {} } of Object.values(cases)) {
       const go = async (resumeAt: number) => {
