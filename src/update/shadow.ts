@@ -459,7 +459,7 @@ export class FollowingShadow<M extends object> {
     const unsettled: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.flush() }
     for (const storage of putOff.targets) storage.unsettled = unsettled
     for (const storage of putOff.sources) {
-      const reader: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.#settle(storage) }
+      const reader: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.settle(storage) }
       this.#readers.set(storage, reader)
       storage.readers ??= new Set()
       storage.readers.add(reader)
@@ -478,7 +478,7 @@ export class FollowingShadow<M extends object> {
   }
 
   /** Makes the put-off blends with a source that is about to change. */
-  #settle(source: Storage): void {
+  settle(source: Storage): void {
     if (!this.#putOff || this.#busy || this.#device.recorder || !this.#putOff.takeWith(source)) return
     this.#busily(() => this.#prepared.run(this.#numbers()))
   }
