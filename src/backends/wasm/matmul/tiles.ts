@@ -124,7 +124,7 @@ export function emitTiles(
       f.set(done, 0)
     })
   })
-  f.if(block.last.and(done), () => block.finish(begun, rows, done))
+  f.if(block.last.and(done.gt(0)), () => block.finish(begun, rows, done))
 }
 
 type Ten = readonly [I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like, I32Like]
