@@ -2,6 +2,7 @@
 import { compile } from 'dfdt'
 import { ema, follow, type ShadowOptions } from 'dfdt/update'
 import { Weights } from './ema.js'
+import type { Storage } from '../../src/tensor/storage.js'
 import { elements, resnet50 } from './resnet50.js'
 import type { Workload } from './workload.js'
 
@@ -42,10 +43,13 @@ const lazy: Workload = {
   prepare: () => {
     const source = new Weights(resnet50)
     const shadow = follow(source, rule, { lazy: true })
-    const trained = source.tensors.slice(0, tenth()) as unknown as readonly { storage: { version: number } }[]
+    const trained = source.tensors.slice(0, tenth()) as unknown as readonly { storage: Storage }[]
     return () => {
       // What an optimizer does when it has written a tensor, without its work.
-      for (const { storage } of trained) storage.version++
+      for (const { storage } of trained) {
+        storage.settleReaders()
+        storage.changed()
+      }
       shadow.update()
     }
   },

@@ -75,7 +75,9 @@ export function loadCheckpoint(
       .map((name) => `the file has a part "${name}", which is not asked for`),
   ]
   if (odd.length > 0) throw new OptionError(`load: ${odd.join('; ')}. Nothing was written.`, { op: 'load' })
-  const writes = Object.entries(parts).map(([name, part]) => {
+  // A shadow may have put off work on its source, which must be there first.
+  const ordered = Object.entries(parts).sort(([, a], [, b]) => Number(isStateful(a)) - Number(isStateful(b)))
+  const writes = ordered.map(([name, part]) => {
     const own = new Map<string, RawTensor>()
     for (const [full, raw] of tensors) if (full.startsWith(`${name}/`)) own.set(full.slice(name.length + 1), raw)
     return prepared(name, part, words[name], own, where)

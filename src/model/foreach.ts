@@ -32,14 +32,15 @@ export interface PassReduction extends Pick<Reduction, 'combine' | 'expr' | 'ove
   readonly result?: TensorRecord
 }
 
-/** A whole-model pass that can run again as long as its tensors live: memory never moves. */
+/** A whole-model pass that can run again as long as its tensors live. */
 export interface Pass {
   readonly device: Device
-  readonly kernel: ForeachKernel
   readonly storages: readonly Storage[]
   readonly written: readonly Storage[]
   /** Where each reduction goes: `[]`, or `[stretches]` over parts. */
   readonly results: readonly TensorRecord[]
+  /** The same one until storages have changed places. */
+  kernel(): ForeachKernel
 }
 
 /**
@@ -54,43 +55,54 @@ export function prepareForeach(
   const first = stretches[0]
   const device = (first?.reads[0] ?? first?.writes[0])?.device
   if (!first || !device) return undefined
+  const results = reductions.map(
+    ({ expr, over, result }) => result ?? emptyTensor(device, expr.dtype, over === 'all' ? [] : [stretches.length]),
+  )
   const slots = new Map<Storage, number>()
   const place = (tensor: TensorRecord, at = 0): Place => {
     const buffer = slots.get(tensor.storage) ?? slots.size
     slots.set(tensor.storage, buffer)
     return { buffer, offset: tensor.operand().offset + at }
   }
-  const parts = stretches.map(({ reads, writes, uniforms, guard }): Part => {
-    const operands = [...reads, ...writes]
-    return {
-      length: operands[0]?.size ?? 0,
-      operands: operands.map((tensor) => place(tensor)),
-      ...(uniforms && { uniforms: uniforms.map(({ tensor, at }) => place(tensor, at)) }),
-      ...(guard && { guard: place(guard.tensor, guard.at) }),
-    }
-  })
-  const results = reductions.map(
-    ({ expr, over, result }) => result ?? emptyTensor(device, expr.dtype, over === 'all' ? [] : [stretches.length]),
-  )
-  const reduced = reductions.map(({ combine, expr, over }, i): Reduction | undefined => {
-    const result = results[i]
-    return result && { combine, expr, over, result: place(result) }
-  })
   const dtypes = (tensors: readonly TensorRecord[]): DType[] => tensors.map((tensor) => tensor.dtype)
-  return {
-    device,
-    kernel: {
+  const placed = (): ForeachKernel => {
+    const parts = stretches.map(({ reads, writes, uniforms, guard }): Part => {
+      const operands = [...reads, ...writes]
+      return {
+        length: operands[0]?.size ?? 0,
+        operands: operands.map((tensor) => place(tensor)),
+        ...(uniforms && { uniforms: uniforms.map(({ tensor, at }) => place(tensor, at)) }),
+        ...(guard && { guard: place(guard.tensor, guard.at) }),
+      }
+    })
+    const reduced = reductions.flatMap(({ combine, expr, over }, i): Reduction[] => {
+      const result = results[i]
+      return result ? [{ combine, expr, over, result: place(result) }] : []
+    })
+    return {
       kind: 'foreach',
       inputs: dtypes(first.reads),
       outputs: dtypes(first.writes),
       exprs,
       parts,
       ...(first.uniforms && { uniforms: dtypes(first.uniforms.map(({ tensor }) => tensor)) }),
-      ...(reductions.length > 0 && { reductions: reduced.filter((each) => each !== undefined) }),
-    },
+      ...(reductions.length > 0 && { reductions: reduced }),
+    }
+  }
+  let kernel = placed()
+  let { exchanges } = device
+  return {
+    device,
     storages: [...slots.keys()],
     written: [...stretches.flatMap(({ writes }) => writes), ...results].map((tensor) => tensor.storage),
     results,
+    kernel() {
+      if (exchanges !== device.exchanges) {
+        exchanges = device.exchanges
+        kernel = placed()
+      }
+      return kernel
+    },
   }
 }
 
@@ -101,8 +113,8 @@ export function runPass({ device, kernel, storages, written }: Pass, scalars: Sc
     // While a function is captured nothing is written; its program settles them before each run.
     if (!device.recorder) storage.settleReaders()
   }
-  device.run(kernel, storages, scalars)
-  for (const storage of written) storage.version++
+  device.run(kernel(), storages, scalars)
+  for (const storage of written) storage.changed()
 }
 
 /** A pass that runs once; where its reductions have gone. */

@@ -34,7 +34,7 @@ export function resetParameters<M extends object>(model: M, ...patterns: readonl
     for (const { tensor } of entries) {
       tensor.storage.settleReaders()
       startOf(tensor)?.(tensor)
-      tensor.storage.version++
+      tensor.storage.changed()
     }
   })
 }

@@ -82,7 +82,7 @@ export class Program {
     this.#retained = held(program, captured)
     this.#written = [...new Set(program.flatMap(lastingWrites))]
     this.#replaced = replacedWholly(program)
-    this.#direct = directlyUsed(program, captured.outputs)
+    this.#direct = directlyUsed(captured)
     this.#table = scalarTable(program)
     this.#scalars = new Float64Array(this.#table.refs.length)
     let arena: Buffer | undefined
@@ -202,7 +202,7 @@ export class Program {
     try {
       for (const storage of this.#written) storage.settleReaders()
       this.#device.needed = settled(this.#direct)
-      for (const storage of this.#written) storage.version++
+      for (const storage of this.#written) storage.changed()
       for (const { run } of this.#effects) {
         run()
         done++
@@ -229,6 +229,7 @@ export class Program {
     if (!slot || !argument) return
     const { dtype, shape } = argument
     const size = bytesPerElement[dtype]
+    argument.storage.unsettled?.settle()
     const { buffer, byteOffset } = argument.storage.block
     if (argument.contiguous) {
       this.#device.backend.copy(buffer, byteOffset + argument.offset * size, this.#arena, slot.offset, slot.byteLength)
@@ -287,9 +288,10 @@ function held(program: readonly Node[], { constants, outputs }: Captured): Stora
 }
 
 /** Memory outside the program that kernels use which are not the put-off work on it. */
-function directlyUsed(program: readonly Node[], outputs: readonly Output[]): Storage[] {
+function directlyUsed({ nodes, outputs }: Captured): Storage[] {
   const found = new Set(outputs.map(({ storage }) => storage))
-  for (const node of program)
+  // Before fusing, which may put both into one kernel.
+  for (const node of nodes)
     for (const { storage } of accesses(node))
       if (!storage.captured && !(storage.unsettled && node.storages.includes(storage.unsettled.table)))
         found.add(storage)

@@ -44,6 +44,7 @@ export class Device {
   halfWritten = 0
   /** How often storages have changed places. */
   exchanges = 0
+  #asItIs = false
   #noted: HostScalars[] | undefined
   #replayed: Iterator<HostScalars> | undefined
   #arena: { buffer: Buffer; used: number; live: number } | undefined
@@ -112,7 +113,7 @@ export class Device {
   }
 
   #runNow(kernel: Kernel, storages: readonly Storage[], scalars: readonly number[]): void {
-    for (const { unsettled } of storages) if (unsettled && !storages.includes(unsettled.table)) unsettled.settle()
+    if (!this.#asItIs) settle(storages)
     const replaced = this.halfWritten > 0 ? replacedBy(kernel, storages) : undefined
     if (replaced) for (const storage of storages) if (!replaced.has(storage)) storage.requireWhole()
     const broken = (error: unknown) => {
@@ -127,6 +128,17 @@ export class Device {
       throw error
     }
     for (const storage of replaced ?? []) storage.halfWritten = false
+  }
+
+  /** Runs `body` on what memory holds now, whatever has been put off on it. */
+  asItIs(body: () => void): void {
+    const outer = this.#asItIs
+    this.#asItIs = true
+    try {
+      body()
+    } finally {
+      this.#asItIs = outer
+    }
   }
 
   /** During the host's work before a run of a program: what it uses directly and so cannot be put off. */
@@ -242,6 +254,16 @@ export class Device {
 
   close(): Promise<void> {
     return this.backend.close()
+  }
+}
+
+/** Does what was put off on these storages, unless it is just that which uses them. */
+function settle(storages: readonly Storage[]): void {
+  let seen: Unsettled | undefined
+  for (const { unsettled } of storages) {
+    if (!unsettled || unsettled === seen) continue
+    seen = unsettled
+    if (!storages.includes(unsettled.table)) unsettled.settle()
   }
 }
 

@@ -15,16 +15,20 @@ export interface Block {
 export interface Unsettled {
   /** Memory that tells the work's own kernels what to do: what reads it is the work itself. */
   readonly table: Storage
-  /** Does the work now. */
-  settle(): void
+  /** Does the work now; where `written` is given, at least what has to read that storage as it is. */
+  settle(written?: Storage): void
 }
+
+/** How many contents there have been, of any memory. */
+let contents = 0
 
 /**
  * Memory shared by a tensor and its views, counted by reference. Its address never changes while
- * anything uses it. `version` counts writes in place, so that a backward over changed values is noticed.
+ * anything uses it. `version` names what it holds: no other contents of any memory have that number, so that a backward
+ * over changed values is noticed, also when they are another model's.
  */
 export class Storage {
-  version = 0
+  #version = ++contents
   #references = 1
   #block: Block | undefined
   /** Set when the numbers have moved to the host: see `spill`. */
@@ -53,6 +57,14 @@ export class Storage {
     storage.#captured = false
     storage.#host = bytes
     return storage
+  }
+
+  get version(): number {
+    return this.#version
+  }
+  /** Says that the contents are new. */
+  changed(): void {
+    this.#version = ++contents
   }
 
   /** True when exactly one tensor uses the storage, so that it may be overwritten by its last reader. */
@@ -133,7 +145,7 @@ export class Storage {
 
   /** Before the contents change. */
   settleReaders(): void {
-    if (this.readers) for (const reader of this.readers) reader.settle()
+    if (this.readers) for (const reader of this.readers) reader.settle(this)
   }
 
   /** While set, why the contents may be read only: they are another model's. */
@@ -144,13 +156,18 @@ export class Storage {
     if (this.borrowed) throw new OptionError(this.borrowed)
   }
 
-  /** Two storages of one size change places: no byte moves. What programs know of them holds no more. */
+  /**
+   * Two storages of one size change places: no byte moves. What programs know of them holds no more. Nothing may be put
+   * off on either.
+   */
   static exchange(a: Storage, b: Storage): void {
-    const [block, version] = [a.block, a.version]
+    const [block, version, halfWritten] = [a.block, a.#version, a.#halfWritten]
     a.#block = b.block
-    a.version = b.version
+    a.#version = b.#version
+    a.#halfWritten = b.#halfWritten
     b.#block = block
-    b.version = version
+    b.#version = version
+    b.#halfWritten = halfWritten
     a.device.exchanges++
   }
 
@@ -171,7 +188,7 @@ export class Storage {
     const { buffer, byteOffset: start } = this.block
     this.device.backend.write(buffer, start + byteOffset, bytes)
     if (byteOffset === 0 && bytes.byteLength === this.byteLength) this.halfWritten = false
-    this.version++
+    this.changed()
   }
 
   async read(byteOffset: number, byteLength: number): Promise<Uint8Array> {

@@ -16,6 +16,16 @@ export type NonFinitePolicy = 'propagate' | 'skipElement' | 'skipTensor' | 'skip
  */
 export type Precision = 'plain' | 'kahan' | 'stochastic'
 
+/** All of them, for callers without types. */
+export const nonFinitePolicies = [
+  'propagate',
+  'skipElement',
+  'skipTensor',
+  'skipAll',
+  'error',
+] as const satisfies NonFinitePolicy[]
+export const precisions = ['plain', 'kahan', 'stochastic'] as const satisfies Precision[]
+
 /** The dtypes of one group of tensors. */
 export interface GroupTypes {
   readonly target: DType

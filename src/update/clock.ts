@@ -1,5 +1,6 @@
 import { OptionError } from '../shapes/errors.js'
 import type { UpdateTime } from './define.js'
+import { requireFunction, requireOneOf } from './options.js'
 
 /** What the rates of a shadow count: calls of `update()`, updates made, or samples, which `update({ samples })` tells. */
 export type Unit = 'step' | 'update' | 'sample'
@@ -42,20 +43,17 @@ export interface Timing {
 
 export const beginning: Progress = { steps: 0, updates: 0, units: 0, unitsBefore: 0 }
 
-/** Throws: `OptionError` for counts that are none. */
-export function requireTiming(op: string, { every, after, unit, before }: Timing): void {
+/** Throws: `OptionError` for counts that are none, and other values that are not known. */
+export function requireTiming(op: string, { every, after, unit, before, when }: Timing): void {
   const whole = (name: string, value: number | undefined, least: number): void => {
     if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return
     throw new OptionError(`${op}: ${name} is a whole number from ${least}, got ${String(value)}.`, { op })
   }
   whole('every', every, 1)
   whole('after', after, 0)
-  const oneOf = (name: string, value: string | undefined, known: readonly string[]): void => {
-    if (value === undefined || known.includes(value)) return
-    throw new OptionError(`${op}: ${name} is one of '${known.join("', '")}', got ${String(value)}.`, { op })
-  }
-  oneOf('unit', unit, ['step', 'update', 'sample'])
-  oneOf('before', before, ['copy', 'keep'])
+  requireOneOf(op, 'unit', unit, ['step', 'update', 'sample'])
+  requireOneOf(op, 'before', before, ['copy', 'keep'])
+  requireFunction(op, 'when', when)
 }
 
 /** One call of `update()`: how far it gets, whether it is due, and where the rule stands if so. */

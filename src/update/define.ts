@@ -1,5 +1,6 @@
-import type { Expr } from '../kernels/expr.js'
+import { Expr, input, scalar, uniform } from '../kernels/expr.js'
 import { OptionError } from '../shapes/errors.js'
+import { requireFunction, requireOneOf, written } from './options.js'
 import type { Weights } from './rate.js'
 
 /** Where an update stands, for rules and schedules: pure numbers, so that a resumed run continues them exactly. */
@@ -102,8 +103,7 @@ export interface RuleDefinition<S extends string, N extends Numbers, X extends s
 /** Stateless when there are no states, and all numbers are constants. */
 type KindOf<S, N> = [S] extends [never] ? (N[keyof N] extends number ? 'stateless' : 'stateful') : 'stateful'
 
-const reserved = ['target', 'source']
-let defined = 0
+const reserved = ['target', 'source', 'compensation']
 
 /**
  * A model-to-model rule of your own: an expression of the new target over `target`, `source`, states, numbers and
@@ -130,24 +130,71 @@ export function defineRule<S extends string = never, N extends Numbers = {}, X e
 ): UpdateRule<KindOf<S, N>>
 export function defineRule(definition: RuleDefinition<string, Numbers, string>): UpdateRule {
   const { name, state = {}, scalars = {}, measures = {}, next } = definition
+  requireFunction(name, 'next', next ?? null)
   for (const taken of reserved)
     if (taken in state) throw new OptionError(`${name}: a state cannot be called ${taken}.`, { op: name })
   const scheduled = Object.values(scalars).some((value) => typeof value === 'function')
+  for (const [of, start] of Object.entries(state))
+    requireOneOf(name, `the start of ${of}`, start ?? null, ['zeros', 'target', 'source'])
   const names = Object.keys(scalars)
+  const whole: UpdateRule['next'] = (values, list, measured) => {
+    const numbers = Object.fromEntries(names.map((one, i) => [one, list[i] ?? values.target]))
+    const made = next(values, numbers, measured)
+    requireNext(name, made, Object.keys(state))
+    return made
+  }
+  let key: string | undefined
   return {
     kind: scheduled || Object.keys(state).length > 0 ? 'stateful' : 'stateless',
     name,
     text: `${name} ${JSON.stringify(scalars, (_, value: unknown) => (typeof value === 'function' ? 'schedule' : value))}`,
-    key: `${name} #${defined++}`,
+    get key() {
+      key ??= structureOf({ state, measures, scalarCount: names.length, next: whole })
+      return key
+    },
     state,
     measures,
     treatment: 'blend',
     scalarCount: names.length,
     scalars: ({ updates }) => names.map((scalar) => numberOf(name, scalar, scalars[scalar], updates)),
     blend: undefined,
-    next: (values, list, measured) =>
-      next(values, Object.fromEntries(names.map((scalar, i) => [scalar, list[i] ?? values.target])), measured),
+    next: whole,
   }
+}
+
+/** What callers without types may get wrong. */
+function requireNext(rule: string, next: unknown, states: readonly string[]): void {
+  const known = ['target', 'source', ...states]
+  const refuse = (what: string): never => {
+    const takes = `next gives expressions: target, and maybe ${known.slice(1).join(', ')}`
+    throw new OptionError(`${rule}: ${takes}; ${what}.`, { op: rule })
+  }
+  if (typeof next !== 'object' || next === null) return refuse(`got ${written(next)}`)
+  if (!('target' in next)) refuse('got no target')
+  for (const [name, value] of Object.entries(next)) {
+    if (!known.includes(name)) refuse(`there is no state "${name}"`)
+    if (value !== undefined && !(value instanceof Expr)) refuse(`${name} is ${written(value)}`)
+  }
+}
+
+/** The expressions of a rule as text: what is made anew in every step, such as `elastic({ alpha })`, is known again. */
+function structureOf(rule: Pick<UpdateRule, 'state' | 'measures' | 'scalarCount' | 'next'>): string {
+  const [target, source] = [input(0, 'f32'), input(1, 'f32')]
+  const states = Object.keys(rule.state).map((name, i) => [name, input(i + 2, 'f32')] as const)
+  const measures = Object.entries(rule.measures)
+  const measured = Object.fromEntries(measures.map(([name], i) => [name, uniform(i, 'f32')]))
+  const numbers = Array.from({ length: rule.scalarCount }, (_, slot) => scalar(slot, 'f32'))
+  const next = rule.next({ ...Object.fromEntries(states), target, source }, numbers, measured)
+  const exprs = Object.entries(next).map(([name, expr]) => `${name} ${expr?.key}`)
+  const reductions = measures.map(([, { combine, over, of }]) => `${combine} ${over} ${of({ target, source }).key}`)
+  return [...exprs, ...reductions].join(' | ')
+}
+
+/** Throws: `OptionError` unless this is a rule. */
+export function requireRule(op: string, rule: unknown): void {
+  if (typeof rule === 'object' && rule !== null && 'treatment' in rule && 'next' in rule) return
+  const got = typeof rule === 'function' ? 'a function; call it, as in ema({ decay: 0.999 })' : written(rule)
+  throw new OptionError(`${op}: needs a rule, such as ema({ decay: 0.999 }), got ${got}.`, { op })
 }
 
 function numberOf(rule: string, scalar: string, value: number | Schedule | undefined, updates: number): number {

@@ -4,11 +4,12 @@ import { freeze } from '../model/freeze.js'
 import type { PathPattern } from '../model/paths.js'
 import { type DType, type FloatDType, isFloat, isHalf } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
-import type { Precision } from './blend.js'
-import { requireTiming } from './clock.js'
-import type { UpdateRule } from './define.js'
+import { nonFinitePolicies, precisions } from './blend.js'
+import { requireTiming, type Timing } from './clock.js'
+import { requireRule, type UpdateRule } from './define.js'
+import { requireOneOf, requireOptions, written } from './options.js'
 import { FollowingShadow, type Shadow, type ShadowOptions } from './shadow.js'
-import { requireSelection } from './treatment.js'
+import { requireSelection, selecting } from './treatment.js'
 
 /**
  * An average that follows `source`: it owns a copy of the model, counts, schedules, and updates in place whenever
@@ -41,6 +42,8 @@ export function follow<M extends object, const D extends FloatDType = never>(
   rule: UpdateRule,
   options: ShadowOptions<PathPattern<NoInfer<M>>, D> = {},
 ): Shadow<M, D> {
+  requireArguments(source, rule)
+  requireOptions('follow', options, names)
   requireSelection('follow', options)
   requireTiming('follow', options)
   requirePrecision(options)
@@ -61,16 +64,31 @@ function requirePrecision({ dtype, precision }: ShadowOptions): void {
     throw new OptionError(`follow: ${message}.`, { op: 'follow' })
   }
   if (dtype !== undefined && !isFloat(dtype)) refuse(`dtype is one of f64, f32, f16, bf16, got ${String(dtype)}`)
-  if (precision === undefined) return
-  const known: readonly Precision[] = ['plain', 'kahan', 'stochastic']
-  if (!known.includes(precision)) refuse(`precision is one of '${known.join("', '")}', got ${String(precision)}`)
+  requireOneOf('follow', 'precision', precision, precisions)
   if (precision === 'stochastic' && !(dtype && isHalf(dtype)))
     refuse("precision: 'stochastic' rounds averages of f16 or bf16; add dtype: 'bf16', or keep small steps by 'kahan'")
+}
+
+const names = [
+  ...(['every', 'after', 'before', 'when', 'unit'] as const satisfies (keyof Timing)[]),
+  ...selecting,
+  ...(['nonFinite', 'dtype', 'precision', 'lazy', 'metrics'] as const satisfies (keyof ShadowOptions)[]),
+]
+
+/** What callers without types may get wrong. */
+function requireArguments(source: unknown, rule: unknown): void {
+  const refuse = (message: string): never => {
+    throw new OptionError(`follow: ${message}.`, { op: 'follow' })
+  }
+  if (typeof source !== 'object' || source === null) refuse(`needs a model, got ${written(source)}`)
+  if (source instanceof FollowingShadow) refuse('follow the average of a shadow by its model: follow(shadow.model, …)')
+  requireRule('follow', rule)
 }
 
 /** What does not go together. */
 function requireSense(rule: UpdateRule, options: ShadowOptions): void {
   const { lazy, nonFinite = 'propagate', metrics } = options
+  requireOneOf('follow', 'nonFinite', nonFinite, nonFinitePolicies)
   const refuse = (message: string): never => {
     throw new OptionError(`follow: ${message}.`, { op: 'follow' })
   }

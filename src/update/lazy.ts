@@ -31,6 +31,7 @@ const none: Pending = { count: 0, log: 0 }
 export class PutOff {
   readonly #entries: readonly Entry[]
   readonly #slots: ReadonlyMap<TensorRecord, number>
+  readonly #readers: ReadonlyMap<Storage, Entry>
   /** Two numbers of the rule for each tensor, and whether it takes part in the next pass. */
   readonly #numbers: TensorRecord
   readonly #due: TensorRecord
@@ -42,6 +43,7 @@ export class PutOff {
   ) {
     this.#entries = pairs.map(({ target, source }) => ({ target, source, version: source.version, pending: none }))
     this.#slots = new Map(pairs.map(({ target }, i) => [target, i]))
+    this.#readers = new Map(this.#entries.map((entry) => [entry.source.storage, entry]))
     this.#numbers = emptyTensor(device, 'f32', [2 * pairs.length], 'buffer')
     this.#due = emptyTensor(device, 'u32', [pairs.length], 'buffer')
   }
@@ -63,11 +65,7 @@ export class PutOff {
     return this.#entries.map(({ target }) => target.storage)
   }
   get sources(): readonly Storage[] {
-    return this.#entries.map(({ source }) => source.storage)
-  }
-
-  get waiting(): boolean {
-    return this.#entries.some(({ pending }) => pending.count > 0)
+    return [...this.#readers.keys()]
   }
 
   /** What is put off, by position. */
@@ -83,9 +81,11 @@ export class PutOff {
 
   /**
    * One more blend: made now where the source has changed since the last one, or everywhere, put off elsewhere. Writes
-   * what the kernel reads; returns how to take it back, and whether any tensor is due.
+   * what the kernel reads; returns how to take it back, and whether any tensor is due. A source that is an average itself,
+   * and put off, changes first.
    */
   add(weights: Weights, all: boolean): { readonly undo: () => void; readonly due: boolean } {
+    for (const { source } of this.#entries) source.storage.unsettled?.settle()
     const before = this.#entries.map(({ version, pending }) => ({ version, pending }))
     const log = Math.log1p(-weights.tau)
     const due = this.#entries.map((entry) => {
@@ -109,9 +109,11 @@ export class PutOff {
     }
   }
 
-  /** Everything that was put off becomes due. */
-  takeAll(): void {
-    this.#take(({ pending }) => pending.count > 0)
+  /** Everything that was put off becomes due. Returns whether there is any. */
+  takeAll(): boolean {
+    const any = this.#entries.some(({ pending }) => pending.count > 0)
+    if (any) this.#take(({ pending }) => pending.count > 0)
+    return any
   }
 
   /**
@@ -119,8 +121,7 @@ export class PutOff {
    * and what is frozen keeps waiting. Returns whether there is any.
    */
   takeWith(source: Storage): boolean {
-    const written = this.#entries.find((entry) => entry.source.storage === source)
-    const count = written?.pending.count ?? 0
+    const count = this.#readers.get(source)?.pending.count ?? 0
     if (count > 0) this.#take(({ pending }) => pending.count === count)
     return count > 0
   }

@@ -1,5 +1,6 @@
 import { OptionError } from '../shapes/errors.js'
 import type { Schedule, UpdateTime } from './define.js'
+import { written } from './options.js'
 import { gammaOf } from './post-hoc.js'
 
 /** A rate as every rule uses it, in f64: `tau` is the weight of the source, `decay` that of the old target. */
@@ -113,12 +114,12 @@ function theOne(op: string, rate: unknown): [RateName, unknown] {
 
 function requireNumber(op: string, value: unknown): number {
   if (typeof value === 'number') return value
-  throw new OptionError(`${op}: sigmaRel is a number, got ${String(value)}.`, { op })
+  throw new OptionError(`${op}: sigmaRel is a number, got ${written(value)}.`, { op })
 }
 
 function weightsFor(op: string, name: Exclude<RateName, 'sigmaRel'>, value: unknown, update?: number): Weights {
   const when = update === undefined ? '' : ` at update ${update}`
-  const got = `got ${String(value)}${when}`
+  const got = `got ${written(value)}${when}`
   const number = typeof value === 'number' ? value : Number.NaN
   if (name === 'halfLife' || name === 'timeConstant') {
     if (!(number > 0)) throw new OptionError(`${op}: ${name} must be a positive number of updates, ${got}.`, { op })

@@ -113,8 +113,13 @@ export class FollowingShadow<M extends object> {
   #prepared: Prepared
   #firstCopy: Prepared | undefined
   #putOff: PutOff | undefined
-  readonly #readers = new Map<Storage, Unsettled>()
+  /** What is put off, as the average knows of it, and as its source does. */
   readonly #unsettled: Unsettled | undefined
+  readonly #reader: Unsettled | undefined
+  /** Functions that were captured with an update of this shadow. */
+  readonly #captures = new WeakSet<object>()
+  /** When its tensors were last known to be where they belong. */
+  #exchanges: number
   #moment: Moment
   #observed: Observed = {}
   #began = performance.now()
@@ -137,6 +142,7 @@ export class FollowingShadow<M extends object> {
     const first = this.#treated[0]?.pair.target.tensor
     if (!first) throw new OptionError('follow: the model has no tensors.', { op: 'follow' })
     this.#device = first.device
+    this.#exchanges = this.#device.exchanges
     // Numbers of their own, so that what others draw does not change them; asked for only where they are used, so that
     // a training is the same with and without a shadow.
     if (precision === 'stochastic') this.#random.manualSeed(this.#device.generator.next()[0])
@@ -148,7 +154,19 @@ export class FollowingShadow<M extends object> {
     }
     this.#prepared = this.#prepare(unit)
     this.#firstCopy = this.#prepareCopy()
-    this.#unsettled = this.#watch()
+    if (!this.#putOff) return
+    const { table, targets, sources } = this.#putOff
+    this.#unsettled = { table, settle: () => this.flush() }
+    this.#reader = readerOf(table, this, (shadow: FollowingShadow<M>, source) =>
+      shadow.#makeUp((putOff) => putOff.takeWith(source)),
+    )
+    for (const storage of targets) storage.unsettled = this.#unsettled
+    for (const storage of sources) {
+      // Those of shadows that nobody has any more go.
+      storage.settleReaders()
+      storage.readers ??= new Set()
+      storage.readers.add(this.#reader)
+    }
   }
 
   get model(): object {
@@ -164,24 +182,46 @@ export class FollowingShadow<M extends object> {
 
   update({ samples, if: flag }: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> } = {}): void {
     this.#requireUsable()
-    if (this.#options.unit === 'sample' && !(samples !== undefined && samples > 0)) {
+    if (this.#options.unit === 'sample' && !(Number.isFinite(samples) && Number(samples) > 0)) {
       const message = `update: the shadow counts samples; say how many, as in update({ samples: 32 }), got ${String(samples)}.`
       throw new OptionError(message, { op: 'update' })
     }
     this.#requireSameTensors()
+    this.#requireInPlace()
+    this.#requireOnce()
     const device = this.#device
-    let before = this.#moment
-    let undoPutOff: (() => void) | undefined
-    device.onHost(
-      () => {
-        before = this.#moment
-        undoPutOff = this.#advance(samples ?? 0)
-      },
-      () => {
-        this.#moment = before
+    let undo = this.#undo()
+    const advance = () => {
+      undo = this.#undo()
+      const undoPutOff = this.#advance(samples ?? 0, flag !== undefined)
+      const undoMoment = undo
+      undo = () => {
+        undoMoment()
         undoPutOff?.()
-      },
-    )
+      }
+    }
+    device.onHost(advance, () => undo())
+    try {
+      this.#move(flag, () => undo())
+    } catch (error) {
+      // What is captured has not happened yet.
+      if (!device.recorder) undo()
+      throw error
+    }
+  }
+
+  /** How to come back here. */
+  #undo(): () => void {
+    const [moment, random] = [this.#moment, this.#random.state()]
+    return () => {
+      this.#moment = moment
+      this.#random.load(random)
+    }
+  }
+
+  /** What follows from where `#advance` has led. */
+  #move(flag: Tensor<[], 'bool'> | undefined, undo: () => void): void {
+    const device = this.#device
     const scalars = this.#constantNumbers ?? device.hostScalars(() => this.#numbers())
     const firstCopy = this.#firstCopy
     if (firstCopy)
@@ -201,7 +241,7 @@ export class FollowingShadow<M extends object> {
       try {
         requireFinite('update', this.#first && firstCopy ? firstCopy : this.#prepared)
       } catch (error) {
-        this.#moment = before
+        undo()
         throw error
       }
     })
@@ -215,7 +255,6 @@ export class FollowingShadow<M extends object> {
     this.#requireUsable()
     if (this.#device.recorder)
       throw new CaptureError('compile: evaluateWith swaps weights outside compiled functions; use shadow.model inside.')
-    this.flush()
     const pairs = this.#treated.filter(({ treatment }) => treatment !== 'skip')
     const other = pairs.find(({ pair: { target, source } }) => target.tensor.dtype !== source.tensor.dtype)
     if (other) {
@@ -224,6 +263,11 @@ export class FollowingShadow<M extends object> {
       throw new OptionError(`evaluateWith: weights of two dtypes cannot change places: ${what}; use shadow.model.`)
     }
     const storages = pairs.map(({ pair }) => [pair.target.tensor.storage, pair.source.tensor.storage] as const)
+    for (const storage of storages.flat()) {
+      storage.requireOwn()
+      storage.settleReaders()
+      storage.unsettled?.settle()
+    }
     const exchange = (mark: string | undefined) => {
       for (const [a, b] of storages) {
         Storage.exchange(a, b)
@@ -232,16 +276,22 @@ export class FollowingShadow<M extends object> {
       }
       this.#swapping = mark !== undefined
     }
+    // Who disposes of a tensor meanwhile must not take the other model's memory.
+    for (const storage of storages.flat()) storage.retain()
+    const back = () => {
+      exchange(undefined)
+      for (const storage of storages.flat()) storage.release()
+    }
     exchange(swapped)
     let result: R
     try {
       result = fn(this.#source)
     } catch (error) {
-      exchange(undefined)
+      back()
       throw error
     }
-    if (result instanceof Promise) return result.finally(() => exchange(undefined)) as R
-    exchange(undefined)
+    if (result instanceof Promise) return result.finally(back) as R
+    back()
     return result
   }
 
@@ -342,22 +392,46 @@ export class FollowingShadow<M extends object> {
   }
 
   flush(): void {
-    if (!this.#putOff?.waiting || this.#busy || this.#device.recorder) return
-    this.#putOff.takeAll()
-    this.#busily(() => this.#prepared.run(this.#numbers()))
+    this.#makeUp((putOff) => putOff.takeAll())
+  }
+
+  /** Makes put-off blends that `take` says, if there are any. */
+  #makeUp(take: (putOff: PutOff) => boolean): void {
+    if (!this.#putOff || this.#busy || this.#device.recorder || !take(this.#putOff)) return
+    // What a source that is an average itself has put off since then comes after.
+    this.#device.asItIs(() => this.#busily(() => this.#prepared.run(this.#numbers())))
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#requireUsable()
     this.#disposed = true
-    for (const [storage, reader] of this.#readers) storage.readers?.delete(reader)
+    for (const storage of this.#putOff?.sources ?? []) if (this.#reader) storage.readers?.delete(this.#reader)
     for (const { tensor } of tensorsOf(this.#target)) {
       tensor.storage.unsettled = undefined
       tensor.dispose('its shadow was disposed')
     }
     for (const kept of this.#kept.values()) for (const tensor of Object.values(kept)) tensor.dispose()
     this.#putOff?.dispose()
+  }
+
+  /** Throws: `OptionError` while the source has the weights of another average. */
+  #requireInPlace(): void {
+    const { exchanges } = this.#device
+    if (exchanges === this.#exchanges) return
+    for (const { pair } of this.#treated) pair.source.tensor.storage.requireOwn()
+    this.#exchanges = exchanges
+  }
+
+  /** Throws: `CaptureError`, since what is put off is settled for a whole run. */
+  #requireOnce(): void {
+    const { recorder } = this.#device
+    if (!this.#putOff || !recorder) return
+    if (this.#captures.has(recorder)) {
+      const remedy = 'follow without lazy'
+      throw new CaptureError(`compile: a lazy shadow can be updated once in a compiled function, not twice; ${remedy}.`)
+    }
+    this.#captures.add(recorder)
   }
 
   #requireUsable(): void {
@@ -450,23 +524,6 @@ export class FollowingShadow<M extends object> {
     }
   }
 
-  /** Whoever uses the average, or writes its source, settles what was put off. */
-  #watch(): Unsettled | undefined {
-    const putOff = this.#putOff
-    if (!putOff) return undefined
-    // Held weakly: a model does not keep its shadows alive.
-    const shadow = new WeakRef(this)
-    const unsettled: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.flush() }
-    for (const storage of putOff.targets) storage.unsettled = unsettled
-    for (const storage of putOff.sources) {
-      const reader: Unsettled = { table: putOff.table, settle: () => shadow.deref()?.settle(storage) }
-      this.#readers.set(storage, reader)
-      storage.readers ??= new Set()
-      storage.readers.add(reader)
-    }
-    return unsettled
-  }
-
   /** The first update where that is a hard copy; what is said of NaN holds for it, too. */
   #prepareCopy(): Prepared | undefined {
     if (!this.#copiesFirst) return undefined
@@ -477,12 +534,6 @@ export class FollowingShadow<M extends object> {
     return prepare({ treated, rule: this.#rule, precision: 'plain', nonFinite, metrics: false, kept: () => ({}) })
   }
 
-  /** Makes the put-off blends with a source that is about to change. */
-  settle(source: Storage): void {
-    if (!this.#putOff || this.#busy || this.#device.recorder || !this.#putOff.takeWith(source)) return
-    this.#busily(() => this.#prepared.run(this.#numbers()))
-  }
-
   get #copiesFirst(): boolean {
     const { after = 0, before = 'copy' } = this.#options
     return after > 0 && before === 'copy'
@@ -490,21 +541,31 @@ export class FollowingShadow<M extends object> {
 
   /** Whether this call of `update()` makes the first update, where that is a hard copy. */
   get #first(): boolean {
-    const { due, progress } = this.#moment.now
+    return this.#isFirst(this.#moment.now)
+  }
+  #isFirst({ due, progress }: Tick): boolean {
     return this.#copiesFirst && due && progress.updates === 1
   }
 
-  /** Moves on by one call; returns how what was put off comes back. */
-  #advance(samples: number): (() => void) | undefined {
+  /**
+   * Moves on by one call; returns how what was put off comes back. What only the program can decide cannot be put off:
+   * nobody would know how often it was.
+   */
+  #advance(samples: number, decided: boolean): (() => void) | undefined {
     const { when } = this.#options
     const now = tick(this.#moment.progress, this.#options, samples, (step) => when?.(this.#trainingState(step)) ?? true)
-    this.#moment = { progress: now.progress, now, settled: false }
     const { blend } = this.#rule
-    if (!this.#putOff || !blend || !now.due || this.#first) return undefined
-    const needed = this.#unsettled !== undefined && this.#device.needed?.has(this.#unsettled) === true
-    const { undo, due } = this.#putOff.add(blend.weights(now.at), needed)
-    const copies = this.#treated.some(({ treatment }) => treatment === 'copy')
-    this.#moment = { ...this.#moment, settled: !due && !copies }
+    let undo: (() => void) | undefined
+    let settled = false
+    if (this.#putOff && blend && now.due && !this.#isFirst(now)) {
+      const weights = blend.weights(now.at)
+      if (decided) this.flush()
+      const needed = this.#unsettled !== undefined && this.#device.needed?.has(this.#unsettled) === true
+      const added = this.#putOff.add(weights, needed || decided)
+      undo = added.undo
+      settled = !added.due && !this.#treated.some(({ treatment }) => treatment === 'copy')
+    }
+    this.#moment = { progress: now.progress, now, settled }
     return undo
   }
 
@@ -562,4 +623,18 @@ export class FollowingShadow<M extends object> {
       pending: this.#putOff?.pending ?? [],
     }
   }
+}
+
+/** Work of a shadow that is held weakly: a model does not keep its shadows alive. */
+function readerOf<S extends object>(table: Storage, of: S, flush: (shadow: S, source: Storage) => void): Unsettled {
+  const shadow = new WeakRef(of)
+  const reader: Unsettled = {
+    table,
+    settle(source) {
+      const alive = shadow.deref()
+      if (alive && source) flush(alive, source)
+      else source?.readers?.delete(reader)
+    },
+  }
+  return reader
 }

@@ -5,6 +5,7 @@ import type { DType } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
 import type { Role } from '../tensor/record.js'
 import type { Treatment } from './define.js'
+import { requireFunction, requireOneOf, written } from './options.js'
 
 /**
  * What happens to the buffers of a target. Integers and bools never blend: they are copied where floats blend.
@@ -42,19 +43,23 @@ export interface Treated {
   readonly reason: string
 }
 
+/** The names of what a selection says. */
+export const selecting = ['only', 'except', 'where', 'buffers', 'frozen'] as const satisfies (keyof Selection)[]
+
 const bufferPolicies: readonly BufferPolicy[] = ['copy', 'blend', 'skip', 'recompute']
 const treatments: readonly Treatment[] = ['blend', 'copy', 'skip']
 
 /** What callers without types may get wrong. */
 export function requireSelection(op: string, selection: Selection): void {
-  const check = (name: 'buffers' | 'frozen', known: readonly string[]): void => {
-    const value = selection[name]
-    if (value === undefined || known.includes(value)) return
-    const list = known.map((one) => `'${one}'`).join(', ')
-    throw new OptionError(`${op}: ${name} is one of ${list}, got ${String(value)}.`, { op })
+  const { buffers, frozen, only, except, where } = selection
+  requireOneOf(op, 'buffers', buffers, bufferPolicies)
+  requireOneOf(op, 'frozen', frozen, treatments)
+  requireFunction(op, 'where', where)
+  for (const [name, patterns] of Object.entries({ only, except })) {
+    if (patterns === undefined || Array.isArray(patterns)) continue
+    const remedy = `write { ${name}: [${written(patterns)}] }`
+    throw new OptionError(`${op}: ${name} is a list of patterns; ${remedy}.`, { op })
   }
-  check('buffers', bufferPolicies)
-  check('frozen', treatments)
 }
 
 /**

@@ -5,11 +5,12 @@ import { DTypeError, OptionError } from '../shapes/errors.js'
 import type { Device } from '../tensor/device.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { NonFinitePolicy } from './blend.js'
+import { type NonFinitePolicy, nonFinitePolicies } from './blend.js'
 import { requireFinite } from './finite.js'
-import { once, type UpdateRule } from './define.js'
+import { once, requireRule, type UpdateRule } from './define.js'
+import { requireFunction, requireOneOf, requireOptions } from './options.js'
 import { type Prepared, prepare } from './prepare.js'
-import { requireSelection, type Selection, treat } from './treatment.js'
+import { requireSelection, type Selection, selecting, treat } from './treatment.js'
 
 /** Two models of one structure. */
 export interface UpdatePair<A, B> {
@@ -49,6 +50,8 @@ export function update<A extends object, B extends object>(
   options: UpdateOptions<PathPattern<NoInfer<A>>> = {},
 ): void {
   requireArguments(models, rule)
+  requireOptions('update', options, names)
+  requireFunction('update', 'when', options.when)
   const prepared = preparedFor(models.target, models.source as object, rule, options)
   const { device } = prepared
   if (!device) return
@@ -75,14 +78,17 @@ function onFlag(flag: TensorRecord, run: () => void): void {
   flag.device.whenTrue(flag.storage, flag.offset, run)
 }
 
+const names = [...selecting, ...(['if', 'when', 'nonFinite'] as const satisfies (keyof UpdateOptions)[])]
+
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 /** What callers without types may get wrong. */
 function requireArguments(models: { readonly target: unknown; readonly source: unknown }, rule: UpdateRule): void {
-  if (!isObject(models) || !isObject(models.target) || !isObject(models.source) || !isObject(rule)) {
+  if (!isObject(models) || !isObject(models.target) || !isObject(models.source)) {
     const form = 'update({ target: teacher, source: student }, ema({ decay: 0.999 }))'
     throw new OptionError(`update: needs two models and a rule, as in ${form}.`, { op: 'update' })
   }
+  requireRule('update', rule)
   if (rule.kind === 'stateless') return
   const remedy = `follow(source, ${rule.name}(…)) keeps them`
   throw new OptionError(`update: this ${rule.name} counts its updates or keeps state; ${remedy}.`, { op: 'update' })
@@ -95,6 +101,9 @@ interface Remembered {
   readonly prepared: Prepared
 }
 
+/** Of two models; those that have not been asked for longest go. */
+const mostRemembered = 16
+
 /** By target, source and rule: checking and matching two large models takes longer than blending small ones. */
 const remembered = new WeakMap<object, WeakMap<object, Map<string, Remembered>>>()
 
@@ -106,16 +115,22 @@ function preparedFor(target: object, source: object, rule: UpdateRule, selection
   const { only, except, buffers, frozen, where, nonFinite } = selection
   // What a predicate says, and what is frozen, may change from call to call.
   const varies = where !== undefined || (frozen !== undefined && frozen !== 'blend')
-  const key = varies
-    ? undefined
-    : `${rule.treatment} ${rule.key} ${String(only)} ${String(except)} ${buffers} ${nonFinite}`
-  const known = key === undefined ? undefined : ofPair.get(key)
+  const treatments = () => treat('update', target, zipModels('update', target, source), rule, selection)
+  if (varies) requireSelection('update', selection)
+  const now = varies ? treatments() : undefined
+  const ways = `${rule.treatment} ${rule.key} ${String(only)} ${String(except)} ${buffers} ${nonFinite}`
+  const key = now ? `${ways} ${now.map(({ treatment }) => treatment).join()}` : ways
+  const known = ofPair.get(key)
   if (known && hasTensors(target, known.targets) && hasTensors(source, known.sources)) return known.prepared
   requireSelection('update', selection)
-  const treated = treat('update', target, zipModels('update', target, source), rule, selection)
+  requireOneOf('update', 'nonFinite', nonFinite, nonFinitePolicies)
+  const treated = now ?? treatments()
   const plain = { precision: 'plain', nonFinite: selection.nonFinite ?? 'propagate', metrics: false } as const
   const prepared = prepare({ treated, rule, ...plain, kept: () => ({}) })
   const all = (model: object) => tensorsOf(model).map(({ tensor }) => tensor)
-  if (key !== undefined) ofPair.set(key, { targets: all(target), sources: all(source), prepared })
+  ofPair.delete(key)
+  ofPair.set(key, { targets: all(target), sources: all(source), prepared })
+  const [oldest] = ofPair.keys()
+  if (ofPair.size > mostRemembered && oldest !== undefined) ofPair.delete(oldest)
   return prepared
 }

@@ -73,7 +73,7 @@ describe.each(devices)('precision of averages on $name', ({ make }) => {
   test.each([
     [{ precision: 'stochastic' }, "precision: 'stochastic' rounds averages of f16 or bf16; add dtype: 'bf16'"],
     [{ precision: 'stochastic', dtype: 'f32' }, "precision: 'stochastic' rounds averages"],
-    [{ precision: 'exact' }, "precision is one of 'plain', 'kahan', 'stochastic', got exact"],
+    [{ precision: 'exact' }, "precision is one of 'plain', 'kahan', 'stochastic', got \"exact\""],
     [{ dtype: 'i32' }, 'dtype is one of f64, f32, f16, bf16, got i32'],
   ])('refuses %o', (options, message) => {
     const run = () => follow(new One([1]), ema({ decay: 0.9 }), options as Any)

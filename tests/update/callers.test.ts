@@ -1,0 +1,114 @@
+import { compile, setDefaultDevice, type Tensor, tensor } from 'dfdt'
+import { parameter } from 'dfdt/nn'
+import { copy, defineRule, elastic, ema, follow, slerp, update } from 'dfdt/update'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { recordOf } from '../../src/tensor/record.js'
+import { OptionError } from '../../src/tensor/errors.js'
+import { devices } from '../devices.js'
+
+class Two {
+  readonly w
+  constructor(value: number) {
+    this.w = parameter(tensor([value, value]))
+  }
+  forward(): void {}
+}
+const set = (model: Two, value: number) => update({ target: model, source: new Two(value) }, copy())
+const valueOf = ({ w }: { readonly w: Tensor<[2]> }) => w.dataSync()[0]
+const rule = ema({ decay: 0.5 })
+
+describe.each(devices)('callers on $name', ({ make }) => {
+  beforeEach(() => setDefaultDevice(make()))
+
+  test('an update that fails does not count, eager or compiled, lazy or not', () => {
+    for (const lazy of [false, true])
+      for (const compiled of [false, true]) {
+        const source = new Two(0)
+        const shadow = follow(source, ema({ decay: (n) => (n === 1 ? 2 : 0.5) }), { lazy })
+        set(source, 8)
+        const body = (x: Tensor<[]>) => {
+          shadow.update()
+          return x.add(1)
+        }
+        const step = compiled ? compile(body) : body
+        step(tensor(0))
+        for (let i = 0; i < 3; i++) expect(() => step(tensor(0))).toThrow('in [0, 1], got 2 at update 1')
+        expect([shadow.updates, shadow.steps, valueOf(shadow.model)]).toEqual([1, 1, 4])
+      }
+  })
+
+  test('states begin with following, not with the shadow', () => {
+    const kept = defineRule({
+      name: 'kept',
+      state: { origin: 'source' },
+      next: ({ origin }) => ({ target: origin }),
+    })
+    const source = new Two(1)
+    const shadow = follow(source, kept, { after: 2 })
+    set(source, 7)
+    for (let i = 0; i < 4; i++) shadow.update()
+    expect(valueOf(shadow.model)).toBe(7)
+  })
+
+  test('a rule that is made anew in every step is known again', () => {
+    const [target, source] = [new Two(1), new Two(3)]
+    const { backend } = recordOf(target.w).device
+    const memory = () => backend.memory().used
+    update({ target, source }, slerp(0.5))
+    const before = memory()
+    for (let i = 0; i < 50; i++) update({ target, source }, slerp(0.25), { nonFinite: 'skipAll', where: () => true })
+    const after = memory()
+    for (let i = 0; i < 50; i++) update({ target, source }, slerp(0.75), { nonFinite: 'skipAll', where: () => true })
+    expect(memory()).toBe(after)
+    expect(after - before).toBeLessThan(4096)
+    const limited = (reach: number) =>
+      defineRule({ name: 'step', next: ({ target: t, source: s }) => ({ target: s.sub(t).min(reach).add(t) }) })
+    set(target, 0)
+    update({ target, source }, limited(0.5))
+    update({ target, source }, limited(1))
+    expect(valueOf(target)).toBe(1.5)
+  })
+
+  test('what is wrong without types is said', () => {
+    const model = new Two(0)
+    const loose = (value: unknown) => value as never
+    const define = (definition: unknown) => follow(model, defineRule(loose(definition)))
+    const wrong: Record<string, () => unknown> = {
+      'follow: needs a rule, such as ema({ decay: 0.999 }), got undefined': () => follow(model, loose(undefined)),
+      'follow: needs a rule, such as ema({ decay: 0.999 }), got "ema"': () => follow(model, loose('ema')),
+      'got a function; call it': () => follow(model, loose(ema)),
+      'follow: needs a model, got null': () => follow(loose(null), rule),
+      'follow(shadow.model, …)': () => follow(follow(model, rule), rule),
+      'follow: options are an object, got null': () => follow(model, rule, loose(null)),
+      'follow: there is no option "evry"': () => follow(model, rule, loose({ evry: 2 })),
+      'follow: precision is one of': () => follow(model, rule, loose({ precision: 'kahn' })),
+      'follow: nonFinite is one of': () => follow(model, rule, loose({ nonFinite: 'skip' })),
+      'follow: when is a function, got 5': () => follow(model, rule, loose({ when: 5 })),
+      'only is a list of patterns; write { only: ["w"] }': () => follow(model, rule, loose({ only: 'w' })),
+      'update: nonFinite is one of': () =>
+        update({ target: new Two(1), source: model }, rule, loose({ nonFinite: 'x' })),
+      'update: when is a function, got true': () =>
+        update({ target: new Two(1), source: model }, rule, loose({ when: true })),
+      'update: there is no option "iff"': () => update({ target: new Two(1), source: model }, rule, loose({ iff: 1 })),
+      'update: needs a rule': () => update({ target: new Two(1), source: model }, loose(undefined)),
+      'must be in [0, 1], got "0.9"': () => ema(loose({ decay: '0.9' })),
+      'x: next is a function': () => define({ name: 'x' }),
+      'the start of v is one of': () => define({ name: 'x', state: { v: 'ones' }, next: () => ({}) }),
+      'a state cannot be called compensation': () => define({ name: 'x', state: { compensation: 'zeros' }, next() {} }),
+      'there is no state "vv"': () =>
+        define({
+          name: 'x',
+          state: { v: 'zeros' },
+          next: ({ target }: { target: unknown }) => ({ target, vv: target }),
+        }),
+      'got no target': () => define({ name: 'x', next: () => ({}) }),
+      'target is 5': () => define({ name: 'x', next: () => ({ target: 5 }) }),
+      'got Infinity': () => follow(model, rule, { unit: 'sample' }).update({ samples: Number.POSITIVE_INFINITY }),
+    }
+    for (const [message, body] of Object.entries(wrong)) {
+      expect(body, message).toThrow(OptionError)
+      expect(body).toThrow(message)
+    }
+    update({ target: new Two(1), source: model }, elastic({ alpha: 0.5 }))
+  })
+})
