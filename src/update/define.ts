@@ -169,9 +169,9 @@ function requireNext(rule: string, next: unknown, states: readonly string[]): vo
     const takes = `next gives expressions: target, and maybe ${known.slice(1).join(', ')}`
     throw new OptionError(`${rule}: ${takes}; ${what}.`, { op: rule })
   }
-  if (typeof next !== 'object' || next === null) return refuse(`got ${written(next)}`)
-  if (!('target' in next)) refuse('got no target')
-  for (const [name, value] of Object.entries(next)) {
+  const made = typeof next === 'object' && next !== null ? next : refuse(`got ${written(next)}`)
+  if (!('target' in made)) refuse('got no target')
+  for (const [name, value] of Object.entries(made)) {
     if (!known.includes(name)) refuse(`there is no state "${name}"`)
     if (value !== undefined && !(value instanceof Expr)) refuse(`${name} is ${written(value)}`)
   }

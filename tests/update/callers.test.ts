@@ -14,7 +14,7 @@ class Two {
   forward(): void {}
 }
 const set = (model: Two, value: number) => update({ target: model, source: new Two(value) }, copy())
-const valueOf = ({ w }: { readonly w: Tensor<[2]> }) => w.dataSync()[0]
+const readingOf = ({ w }: { readonly w: Tensor<[2]> }) => w.dataSync()[0]
 const rule = ema({ decay: 0.5 })
 
 describe.each(devices)('callers on $name', ({ make }) => {
@@ -33,7 +33,7 @@ describe.each(devices)('callers on $name', ({ make }) => {
         const step = compiled ? compile(body) : body
         step(tensor(0))
         for (let i = 0; i < 3; i++) expect(() => step(tensor(0))).toThrow('in [0, 1], got 2 at update 1')
-        expect([shadow.updates, shadow.steps, valueOf(shadow.model)]).toEqual([1, 1, 4])
+        expect([shadow.updates, shadow.steps, readingOf(shadow.model)]).toEqual([1, 1, 4])
       }
   })
 
@@ -47,7 +47,7 @@ describe.each(devices)('callers on $name', ({ make }) => {
     const shadow = follow(source, kept, { after: 2 })
     set(source, 7)
     for (let i = 0; i < 4; i++) shadow.update()
-    expect(valueOf(shadow.model)).toBe(7)
+    expect(readingOf(shadow.model)).toBe(7)
   })
 
   test('a rule that is made anew in every step is known again', () => {
@@ -66,7 +66,7 @@ describe.each(devices)('callers on $name', ({ make }) => {
     set(target, 0)
     update({ target, source }, limited(0.5))
     update({ target, source }, limited(1))
-    expect(valueOf(target)).toBe(1.5)
+    expect(readingOf(target)).toBe(1.5)
   })
 
   test('what is wrong without types is said', () => {

@@ -15,7 +15,7 @@ class Two {
   forward(): void {}
 }
 const set = (model: Two, value: number) => update({ target: model, source: new Two(value) }, copy())
-const valueOf = ({ w }: { readonly w: Tensor<[2]> }) => w.dataSync()[0]
+const readingOf = ({ w }: { readonly w: Tensor<[2]> }) => w.dataSync()[0]
 
 /** A model at 8, with shadows at 4. */
 function shadows() {
@@ -40,11 +40,11 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
     expect(() => first.evaluateWith(() => second.update())).toThrow(OptionError)
     expect(() => first.evaluateWith(() => lazy.update())).toThrow(OptionError)
     expect(() => first.evaluateWith(() => step(ones([2])))).toThrow(OptionError)
-    expect(first.evaluateWith(() => valueOf(lazy.model))).toBe(6)
-    expect([valueOf(source), valueOf(first.model), valueOf(second.model)]).toEqual([8, 4, 4])
+    expect(first.evaluateWith(() => readingOf(lazy.model))).toBe(6)
+    expect([readingOf(source), readingOf(first.model), readingOf(second.model)]).toEqual([8, 4, 4])
     expect([second.updates, lazy.updates]).toEqual([1, 2])
     second.update()
-    expect(valueOf(second.model)).toBe(6)
+    expect(readingOf(second.model)).toBe(6)
   })
 
   test('one average at a time, also where evaluations wait', async () => {
@@ -56,13 +56,13 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
     })
     const evaluated = first.evaluateWith(async (model) => {
       await gate
-      return valueOf(model)
+      return readingOf(model)
     })
     expect(() => second.evaluateWith(() => 0)).toThrow(OptionError)
     expect(() => set(source, 1)).toThrow(OptionError)
     open()
     expect(await evaluated).toBe(4)
-    expect([valueOf(source), valueOf(first.model), second.evaluateWith(valueOf)]).toEqual([8, 4, 4])
+    expect([readingOf(source), readingOf(first.model), second.evaluateWith(readingOf)]).toEqual([8, 4, 4])
     set(source, 1)
   })
 
@@ -71,14 +71,14 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
     const [before, inside] = [new Two(0), new Two(0)]
     const taking = (target: Two) => {
       update({ target, source }, copy())
-      return valueOf(target)
+      return readingOf(target)
     }
     expect(taking(before)).toBe(8)
     expect(first.evaluateWith(() => [taking(before), taking(inside)])).toEqual([4, 4])
     expect([taking(before), taking(inside)]).toEqual([8, 8])
     const later = first.evaluateWith((model) => follow(model, ema({ decay: 0.5 })))
     later.update()
-    expect(valueOf(later.model)).toBe(6)
+    expect(readingOf(later.model)).toBe(6)
   })
 
   test('a tape from outside is not used inside, nor the other way round', () => {
@@ -97,18 +97,18 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
   test('tensors that are disposed of inside give back their own memory', () => {
     const { source, first } = shadows()
     first.evaluateWith(({ w }) => w.dispose())
-    expect(valueOf(first.model)).toBe(4)
+    expect(readingOf(first.model)).toBe(4)
     expect(() => source.w.dataSync()).toThrow('released')
   })
 
   test('what is half-written changes places, too', () => {
     const { source, first } = shadows()
     recordOf(first.model.w).storage.halfWritten = true
-    expect(() => first.evaluateWith(valueOf)).toThrow(HalfWrittenError)
-    expect(valueOf(source)).toBe(8)
-    expect(() => valueOf(first.model)).toThrow(HalfWrittenError)
+    expect(() => first.evaluateWith(readingOf)).toThrow(HalfWrittenError)
+    expect(readingOf(source)).toBe(8)
+    expect(() => readingOf(first.model)).toThrow(HalfWrittenError)
     first.reset()
-    expect(first.evaluateWith(valueOf)).toBe(8)
+    expect(first.evaluateWith(readingOf)).toBe(8)
   })
 
   test('an optimizer goes on after it', () => {
@@ -118,6 +118,6 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
     step()
     expect(() => first.evaluateWith(step)).toThrow(OptionError)
     step()
-    expect([valueOf(source), valueOf(first.model)]).toEqual([2, 4])
+    expect([readingOf(source), readingOf(first.model)]).toEqual([2, 4])
   })
 })
