@@ -1,4 +1,5 @@
-// What these examples share: seeds from the command line, the same training on each, one table of the results.
+// What these examples share: seeds from the command line, one table of the results on each, pictures.
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { defaultDevice } from 'dfdt'
 
@@ -32,6 +33,16 @@ export function compare<Arm extends string>(
   const seconds = ((performance.now() - start) / 1000).toFixed(0)
   console.error(`\nNode ${process.version}, ${defaultDevice().backend.description}, ${seconds} s`)
   return results
+}
+
+/** Writes a picture, an SVG of the given size, to runs/; small runs have files of their own. */
+export function draw(name: string, width: number, height: number, style: string, body: string): void {
+  mkdirSync('runs', { recursive: true })
+  const text = 'text{font:14px sans-serif;text-anchor:middle;fill:#444}'
+  const paper = `<rect width="${width}" height="${height}" fill="#fff"/>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}">`
+  const file = `runs/${name}${small ? '-small' : ''}.svg`
+  writeFileSync(file, `${svg}<style>${text}${style}</style>${paper}${body}</svg>\n`)
 }
 
 /** Uniform numbers in [0, 1) for choices of the host, from a seed (mulberry32). */

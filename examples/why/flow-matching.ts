@@ -1,11 +1,10 @@
 // A small generative model: flow matching learns a field of velocities that carries noise to a spiral. The last weights of
 // a training are a random pick from around the good ones; their moving average is in the middle, and so are its samples.
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { compile, cos, full, manualSeed, mse, normal, sin, type Tape, type Tensor, uniform } from 'dfdt'
 import { gelu, linear, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, follow } from 'dfdt/update'
-import { compare, small } from './compare.js'
+import { compare, draw, small } from './compare.js'
 
 const [steps, points, decay] = small ? [1_000, 2_000, 0.99] : [5_000, 8_000, 0.999]
 const [batch, moves, lr] = [256, 50, 5e-3] as const
@@ -85,24 +84,21 @@ function apart(a: Float32Array, b: Float32Array): number {
   return sum
 }
 
-/** Clouds of points side by side, as an SVG file; points are zero-length strokes, which take ten bytes each. */
-function picture(path: string, panels: Record<string, Float32Array>): void {
+/** Clouds of points side by side, each on the line of the true spiral; a point is a stroke of no length. */
+function picture(name: string, panels: Record<string, Float32Array>): void {
+  const at = (x: number, y: number) => `${(130 + 58 * x).toFixed(0)} ${(120 - 58 * y).toFixed(0)}`
   const dots = (cloud: Float32Array) =>
-    Array.from({ length: Math.min(1200, points) }, (_, i) => {
-      const [x = 0, y = 0] = cloud.subarray(2 * i, 2 * i + 2)
-      return `M${(130 + 52 * x).toFixed(0)} ${(130 - 52 * y).toFixed(0)}h0`
-    }).join('')
-  const drawn = Object.entries(panels).map(
-    ([title, cloud], i) =>
-      `<g transform="translate(${260 * i})"><path d="${dots(cloud)}"/><text x="130" y="278">${title}</text></g>`,
-  )
-  const dot = 'stroke:#2563ab;stroke-width:2.4;stroke-linecap:round;stroke-opacity:.5'
-  const style = `text{font:15px sans-serif;text-anchor:middle;fill:#444}path{${dot}}`
-  const box = `viewBox="0 0 ${260 * drawn.length} 292"`
-  writeFileSync(
-    path,
-    `<svg xmlns="http://www.w3.org/2000/svg" ${box}><style>${style}</style><rect width="100%" height="100%" fill="#fff"/>${drawn.join('')}</svg>\n`,
-  )
+    Array.from({ length: 1500 }, (_, i) => `M${at(cloud[2 * i] ?? 0, cloud[2 * i + 1] ?? 0)}h0`).join('')
+  const line = Array.from({ length: 91 }, (_, i) => {
+    const [far, angle] = [i / 45, (i / 90) * 3 * Math.PI]
+    return at(far * Math.cos(angle), far * Math.sin(angle))
+  })
+  const drawn = Object.entries(panels).map(([title, cloud], i) => {
+    const label = `<text x="130" y="232">${title}</text>`
+    return `<g transform="translate(${260 * i})"><path d="${dots(cloud)}"/><polyline points="${line}"/>${label}</g>`
+  })
+  const dot = 'path{stroke:#2563ab;stroke-width:2;stroke-linecap:round;stroke-opacity:.4}'
+  draw(name, 260 * drawn.length, 244, `${dot}polyline{fill:none;stroke:#e4572e;stroke-width:.8}`, drawn.join(''))
 }
 
 export const results = compare(
@@ -113,8 +109,7 @@ export const results = compare(
     manualSeed(1_000_000 + seed)
     const [truth, noise] = [spiral(points).dataSync(), normal([points, 2])]
     const [last, average] = [sample(constant.raw, noise), sample(constant.average, noise)]
-    mkdirSync('runs', { recursive: true })
-    picture(`runs/flow-matching-${seed}.svg`, { 'the spiral': truth, 'last weights': last, 'their average': average })
+    picture(`flow-matching-${seed}`, { 'the spiral': truth, 'last weights': last, 'their average': average })
     return {
       'last weights': distance(last, truth),
       'their average': distance(average, truth),

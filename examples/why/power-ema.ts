@@ -1,13 +1,12 @@
 // How long should an average remember? Nobody knows before the training, and each answer would need a shadow of its own.
 // Two power-function averages with a few snapshots of each are enough: afterwards any other is put together from them
 // (Karras and others, "Analyzing and improving the training dynamics of diffusion models", 2024, section 3).
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt'
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { type Averaged, defineRule, follow, postHocWeights, powerEma, update } from 'dfdt/update'
-import { compare, small } from './compare.js'
+import { compare, draw, small } from './compare.js'
 import { columnsOf, judge, pixels, train as all } from './mnist.js'
 
 const [steps, apart] = small ? [300, 30] : [6_000, 600]
@@ -60,6 +59,7 @@ function averageOf({ model, snapshots }: ReturnType<typeof train>, sigmaRel: num
 }
 
 const nameOf = (width: number) => `σ_rel ${width}`
+const [last, keptName] = ['last weights', 'σ_rel 0.2, kept while training'] as const
 export const results = compare(
   'MNIST, cross-entropy on the test digits (less is better)',
   (seed): Record<string, number> => {
@@ -67,34 +67,31 @@ export const results = compare(
     const training = train()
     const afterwards = widths.map((width) => [nameOf(width), score(averageOf(training, width))] as const)
     return {
-      'last weights': score(training.model),
-      'σ_rel 0.2, kept while training': score(training.reference),
+      [last]: score(training.model),
+      [keptName]: score(training.reference),
       ...Object.fromEntries(afterwards),
     }
   },
   (loss) => loss.toFixed(4),
 )
 
-mkdirSync('runs', { recursive: true })
-writeFileSync('runs/power-ema.svg', picture())
+picture()
 
-/** One line a seed, loss over width; the last weights of each on the left. */
-function picture(): string {
+/** A line for each seed, the loss over the width; its last weights at 0, the average kept while training as a ring. */
+function picture(): void {
   const losses = results.flatMap((result) => Object.values(result))
   const [least, most] = [Math.min(...losses), Math.max(...losses)]
   const x = (width: number) => (60 + (width / 0.25) * 480).toFixed(1)
-  const y = (loss: number) => (220 - ((loss - least) / (most - least)) * 190).toFixed(1)
+  const y = (loss = most) => (220 - ((loss - least) / (most - least)) * 190).toFixed(1)
   const lines = results.map((result) => {
-    const along = widths.map((width) => `${x(width)},${y(result[nameOf(width)] ?? 0)}`)
-    const dot = `<circle cx="${x(0)}" cy="${y(result['last weights'] ?? 0)}" r="4"/>`
-    const kept = `<circle cx="${x(0.2)}" cy="${y(result['σ_rel 0.2, kept while training'] ?? 0)}" r="4" fill="none"/>`
-    return `<polyline points="${along.join(' ')}" fill="none"/>${dot}${kept}`
+    const along = widths.map((width) => `${x(width)},${y(result[nameOf(width)])}`)
+    const dot = `<circle cx="${x(0)}" cy="${y(result[last])}" r="4"/>`
+    const ring = `<circle cx="${x(0.2)}" cy="${y(result[keptName])}" r="4" fill="none"/>`
+    return `<polyline points="${along.join(' ')}" fill="none"/>${dot}${ring}`
   })
   const ticks = [0, 0.05, 0.1, 0.15, 0.2, 0.25].map((width) => `<text x="${x(width)}" y="244">${width}</text>`)
-  const levels = [least, most].map((loss) => `<text x="30" y="${Number(y(loss)) + 5}">${loss.toFixed(3)}</text>`)
-  const style = 'text{font:14px sans-serif;text-anchor:middle;fill:#444}g{stroke:#2563ab;fill:#2563ab;stroke-width:1.6}'
-  const title =
-    '<text x="300" y="268">σ_rel of the average (dots at 0: last weights; rings: kept while training)</text>'
-  const body = `<g>${lines.join('')}</g>${ticks.join('')}${levels.join('')}${title}`
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 580 280"><style>${style}</style><rect width="100%" height="100%" fill="#fff"/>${body}</svg>\n`
+  const levels = [least, most].map((loss) => `<text x="28" y="${y(loss)}">${loss.toFixed(3)}</text>`)
+  const title = '<text x="300" y="268">loss over σ_rel; dots: last weights; rings: kept while training</text>'
+  const style = 'g{stroke:#2563ab;fill:#2563ab;stroke-width:1.6}'
+  draw('power-ema', 580, 280, style, `<g>${lines.join('')}</g>${ticks.join('')}${levels.join('')}${title}`)
 }
