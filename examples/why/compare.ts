@@ -35,14 +35,20 @@ export function compare<Arm extends string>(
   return results
 }
 
-/** Writes a picture, an SVG of the given size, to runs/; small runs have files of their own. */
-export function draw(name: string, width: number, height: number, style: string, body: string): void {
+/** Writes a picture, an SVG, to runs/; small runs have files of their own. */
+export function draw(
+  name: string,
+  title: string,
+  [width, height]: [number, number],
+  style: string,
+  body: string,
+): void {
   mkdirSync('runs', { recursive: true })
   const text = 'text{font:14px sans-serif;text-anchor:middle;fill:#444}'
   const paper = `<rect width="${width}" height="${height}" fill="#fff"/>`
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}">`
   const file = `runs/${name}${small ? '-small' : ''}.svg`
-  writeFileSync(file, `${svg}<style>${text}${style}</style>${paper}${body}</svg>\n`)
+  writeFileSync(file, `${svg}<title>${title}</title><style>${text}${style}</style>${paper}${body}</svg>\n`)
 }
 
 /** Uniform numbers in [0, 1) for choices of the host, from a seed (mulberry32). */

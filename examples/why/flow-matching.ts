@@ -98,7 +98,14 @@ function picture(name: string, panels: Record<string, Float32Array>): void {
     return `<g transform="translate(${260 * i})"><path d="${dots(cloud)}"/><polyline points="${line}"/>${label}</g>`
   })
   const dot = 'path{stroke:#2563ab;stroke-width:2;stroke-linecap:round;stroke-opacity:.4}'
-  draw(name, 260 * drawn.length, 244, `${dot}polyline{fill:none;stroke:#e4572e;stroke-width:.8}`, drawn.join(''))
+  const style = `${dot}polyline{fill:none;stroke:#e4572e;stroke-width:.8}`
+  draw(
+    name,
+    'The spiral, samples of the last weights, samples of their average',
+    [260 * drawn.length, 244],
+    style,
+    drawn.join(''),
+  )
 }
 
 export const results = compare(

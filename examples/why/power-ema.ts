@@ -91,7 +91,13 @@ function picture(): void {
   })
   const ticks = [0, 0.05, 0.1, 0.15, 0.2, 0.25].map((width) => `<text x="${x(width)}" y="244">${width}</text>`)
   const levels = [least, most].map((loss) => `<text x="28" y="${y(loss)}">${loss.toFixed(3)}</text>`)
-  const title = '<text x="300" y="268">loss over σ_rel; dots: last weights; rings: kept while training</text>'
+  const legend = '<text x="300" y="268">loss over σ_rel; dots: last weights; rings: kept while training</text>'
   const style = 'g{stroke:#2563ab;fill:#2563ab;stroke-width:1.6}'
-  draw('power-ema', 580, 280, style, `<g>${lines.join('')}</g>${ticks.join('')}${levels.join('')}${title}`)
+  draw(
+    'power-ema',
+    'Test loss over the width of the average, a line for each seed',
+    [580, 280],
+    style,
+    `<g>${lines.join('')}</g>${ticks.join('')}${levels.join('')}${legend}`,
+  )
 }
