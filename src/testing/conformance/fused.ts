@@ -77,6 +77,7 @@ function products(random: Random): ConformanceCase[] {
       [8, 16, 8],
       [17, 33, 1],
       [1, 33, 17],
+      [1, 5, 128],
       [2, 40, 19],
       [33, 65, 34],
       [5, 0, 6],
