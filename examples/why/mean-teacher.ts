@@ -71,13 +71,14 @@ function tenOfEach(random: () => number): number[] {
 
 /** Digits in a view of their own, moved by up to two pixels each way. */
 function draw(into: Float32Array, digits: readonly number[], random: () => number): void {
+  const { images } = all
   into.fill(0)
   digits.forEach((digit, i) => {
     const [down, right] = [Math.floor(random() * 5) - 2, Math.floor(random() * 5) - 2]
     for (let row = Math.max(0, down); row < Math.min(28, 28 + down); row++)
       for (let column = Math.max(0, right); column < Math.min(28, 28 + right); column++) {
         const from = digit * pixels + (row - down) * 28 + column - right
-        into[i * pixels + row * 28 + column] = (all.images[from] ?? 0) / 255
+        into[i * pixels + row * 28 + column] = (images[from] ?? 0) / 255
       }
   })
 }
