@@ -17,12 +17,21 @@ export interface Pending {
 interface Entry {
   readonly target: TensorRecord
   readonly source: TensorRecord
-  /** Of the source when it was last looked at. */
-  version: number
-  pending: Pending
 }
 
-const none: Pending = { count: 0, log: 0 }
+/** What is known of each entry, by position. */
+interface Known {
+  /** Of the source when it was last looked at. */
+  readonly versions: Float64Array
+  readonly counts: Float64Array
+  readonly logs: Float64Array
+}
+
+/** What the kernel reads for each entry: two numbers of the rule, and whether it takes part in the pass. */
+interface Table {
+  readonly numbers: Float32Array<ArrayBuffer>
+  readonly due: Uint32Array<ArrayBuffer>
+}
 
 /**
  * The blends that a lazy shadow has put off. k blends with a source that stays are one with the weight
@@ -31,8 +40,14 @@ const none: Pending = { count: 0, log: 0 }
 export class PutOff {
   readonly #entries: readonly Entry[]
   readonly #slots: ReadonlyMap<TensorRecord, number>
-  readonly #readers: ReadonlyMap<Storage, Entry>
-  /** Two numbers of the rule for each tensor, and whether it takes part in the next pass. */
+  /** By the memory of the source. */
+  readonly #positions: ReadonlyMap<Storage, number>
+  #known: Known
+  /** What the last blend asks of its pass. */
+  readonly #asked: Table
+  readonly #made: Table
+  /** Whether the kernel finds nothing due as it is. */
+  #idle = false
   readonly #numbers: TensorRecord
   readonly #due: TensorRecord
 
@@ -41,11 +56,17 @@ export class PutOff {
     pairs: readonly { readonly target: TensorRecord; readonly source: TensorRecord }[],
     readonly numbersOf: (weights: Weights) => readonly number[],
   ) {
-    this.#entries = pairs.map(({ target, source }) => ({ target, source, version: source.version, pending: none }))
+    const count = pairs.length
+    this.#entries = pairs
     this.#slots = new Map(pairs.map(({ target }, i) => [target, i]))
-    this.#readers = new Map(this.#entries.map((entry) => [entry.source.storage, entry]))
-    this.#numbers = emptyTensor(device, 'f32', [2 * pairs.length], 'buffer')
-    this.#due = emptyTensor(device, 'u32', [pairs.length], 'buffer')
+    this.#positions = new Map(pairs.map(({ source }, i) => [source.storage, i]))
+    const zeros = () => new Float64Array(count)
+    this.#known = { versions: Float64Array.from(pairs, ({ source }) => source.version), counts: zeros(), logs: zeros() }
+    const table = (): Table => ({ numbers: new Float32Array(2 * count), due: new Uint32Array(count) })
+    this.#asked = table()
+    this.#made = table()
+    this.#numbers = emptyTensor(device, 'f32', [2 * count], 'buffer')
+    this.#due = emptyTensor(device, 'u32', [count], 'buffer')
   }
 
   /** What the kernel reads for a tensor. */
@@ -65,18 +86,20 @@ export class PutOff {
     return this.#entries.map(({ target }) => target.storage)
   }
   get sources(): readonly Storage[] {
-    return [...this.#readers.keys()]
+    return [...this.#positions.keys()]
   }
 
   /** What is put off, by position. */
   get pending(): readonly Pending[] {
-    return this.#entries.map(({ pending }) => pending)
+    const { counts, logs } = this.#known
+    return Array.from(counts, (count, i) => ({ count, log: logs[i] ?? 0 }))
   }
   set pending(all: readonly Pending[]) {
-    this.#entries.forEach((entry, i) => {
-      entry.pending = all[i] ?? none
-      entry.version = entry.source.version
-    })
+    this.#known = {
+      versions: Float64Array.from(this.#entries, ({ source }) => source.version),
+      counts: Float64Array.from(this.#entries, (_, i) => all[i]?.count ?? 0),
+      logs: Float64Array.from(this.#entries, (_, i) => all[i]?.log ?? 0),
+    }
   }
 
   /**
@@ -86,34 +109,38 @@ export class PutOff {
    */
   add(weights: Weights, all: boolean): { readonly undo: () => void; readonly due: boolean } {
     for (const { source } of this.#entries) source.storage.unsettled?.settle()
-    const before = this.#entries.map(({ version, pending }) => ({ version, pending }))
+    const before = this.#known
+    const { versions, counts, logs } = {
+      versions: before.versions.slice(),
+      counts: before.counts.slice(),
+      logs: before.logs.slice(),
+    }
     const log = Math.log1p(-weights.tau)
-    const due = this.#entries.map((entry) => {
-      const { count, log: sum } = entry.pending
-      if (all || entry.source.version !== entry.version) {
-        entry.version = entry.source.version
-        entry.pending = none
-        return count === 0 ? weights : fromLog(sum + log)
-      }
-      entry.pending = { count: count + 1, log: sum + log }
-      return undefined
+    let due = false
+    this.#entries.forEach(({ source }, i) => {
+      const [{ version }, count = 0, sum = 0] = [source, counts[i], logs[i]]
+      const now = all || version !== versions[i]
+      if (now) {
+        due = true
+        versions[i] = version
+        this.#ask(this.#asked, i, count === 0 ? weights : fromLog(sum + log))
+      } else this.#ask(this.#asked, i, undefined)
+      counts[i] = now ? 0 : count + 1
+      logs[i] = now ? 0 : sum + log
     })
-    this.#write(due)
+    this.#known = { versions, counts, logs }
+    this.#write(this.#asked, due)
     return {
-      due: due.some((each) => each !== undefined),
+      due,
       undo: () => {
-        this.#entries.forEach((entry, i) => {
-          Object.assign(entry, before[i])
-        })
+        this.#known = before
       },
     }
   }
 
   /** Everything that was put off becomes due. Returns whether there is any. */
   takeAll(): boolean {
-    const any = this.#entries.some(({ pending }) => pending.count > 0)
-    if (any) this.#take(({ pending }) => pending.count > 0)
-    return any
+    return this.#take((count) => count > 0)
   }
 
   /**
@@ -121,27 +148,40 @@ export class PutOff {
    * and what is frozen keeps waiting. Returns whether there is any.
    */
   takeWith(source: Storage): boolean {
-    const count = this.#readers.get(source)?.pending.count ?? 0
-    if (count > 0) this.#take(({ pending }) => pending.count === count)
-    return count > 0
+    const count = this.#known.counts[this.#positions.get(source) ?? -1] ?? 0
+    return count > 0 && this.#take((other) => other === count)
   }
 
-  #take(due: (entry: Entry) => boolean): void {
-    const taken = this.#entries.map(due)
-    this.#write(this.#entries.map(({ pending }, i) => (taken[i] ? fromLog(pending.log) : undefined)))
-    for (const [i, entry] of this.#entries.entries()) if (taken[i]) entry.pending = none
+  #take(due: (count: number) => boolean): boolean {
+    const { versions, counts, logs } = this.#known
+    if (!counts.some(due)) return false
+    counts.forEach((count, i) => {
+      this.#ask(this.#made, i, due(count) ? fromLog(logs[i] ?? 0) : undefined)
+    })
+    this.#write(this.#made, true)
+    const left = (values: Float64Array) => values.map((value, i) => (due(counts[i] ?? 0) ? 0 : value))
+    this.#known = { versions, counts: left(counts), logs: left(logs) }
+    return true
   }
 
-  #write(weights: readonly (Weights | undefined)[]): void {
-    const numbers = weights.flatMap((each) => (each ? this.numbersOf(each) : [0, 0]))
-    this.#numbers.storage.write(0, toBytes(Float32Array.from(numbers), 'f32'))
-    this.#due.storage.write(
-      0,
-      toBytes(
-        Uint32Array.from(weights, (each) => (each ? 1 : 0)),
-        'u32',
-      ),
+  /** After what was taken has been made: who did that may have come between a blend and its pass. */
+  resume(): void {
+    this.#write(
+      this.#asked,
+      this.#asked.due.some((each) => each !== 0),
     )
+  }
+
+  #ask({ numbers, due }: Table, i: number, weights: Weights | undefined): void {
+    due[i] = weights ? 1 : 0
+    if (weights) numbers.set(this.numbersOf(weights), 2 * i)
+  }
+
+  #write({ numbers, due }: Table, any: boolean): void {
+    if (!any && this.#idle) return
+    if (any) this.#numbers.storage.write(0, toBytes(numbers, 'f32'))
+    this.#due.storage.write(0, toBytes(due, 'u32'))
+    this.#idle = !any
   }
 
   dispose(): void {

@@ -400,6 +400,7 @@ export class FollowingShadow<M extends object> {
     if (!this.#putOff || this.#busy || this.#device.recorder || !take(this.#putOff)) return
     // What a source that is an average itself has put off since then comes after.
     this.#device.asItIs(() => this.#busily(() => this.#prepared.run(this.#numbers())))
+    this.#putOff.resume()
   }
 
   dispose(): void {

@@ -109,6 +109,25 @@ describe.each(devices)('lazy shadows on $name', ({ make }) => {
     expect(valuesOf(model)).toEqual([3, -3, 3, 6])
   })
 
+  test('who reads the average between an update and its pass takes nothing from it', () => {
+    const go = (lazy: boolean) => {
+      const [source, other] = [new Pair(8, 8), new Pair(0, 0)]
+      freeze(source, 'a')
+      const shadow = follow(source, ema({ decay: 0.5 }), { lazy })
+      const optimizer = sgd(source, { lr: 0.25 })
+      set(source, 4, 4)
+      const step = compile((x: Tensor<[2]>) => {
+        optimizer.step(source.b.trace().sub(x).square().sum().backward())
+        shadow.update()
+        update({ target: other, source }, copy(), { when: () => (shadow.model.a.dataSync()[0] ?? 0) < 5 })
+        return x.sum()
+      })
+      for (let i = 0; i < 4; i++) step(ones([2]))
+      return [...valuesOf(shadow.model), ...valuesOf(other)]
+    }
+    expect(go(true)).toEqual(go(false))
+  })
+
   test('is disposed of after its source, too', () => {
     const source = new Pair(0, 0)
     const shadow = follow(source, ema({ decay: 0.5 }), { lazy: true })
