@@ -1,8 +1,9 @@
 /**
- * Runs the programs in README.md (or the Markdown files given) against the built library, so that no page shows what is not so.
+ * Runs the programs in README.md and the pages of docs/ that have some (or the Markdown files given) against the built library, so that no page shows what is not so.
  *
  * - A ```ts block is a complete program: it must compile and run. A ```text or ```console block right after it is its
  *   output, line by line; `…` stands for any text in a line, and a line of `…` alone for any lines (times differ).
+ * - A ```ts shared block is the beginning of every later program of its page.
  * - A ```ts error block must not compile, and the compiler must say every line of the ```text block after it.
  */
 import { spawnSync } from 'node:child_process'
@@ -17,7 +18,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = join(root, '.cache', 'readme')
 const TIMEOUT = 180_000
 
-const documents = process.argv.length > 2 ? process.argv.slice(2) : ['README.md']
+const pages = ['README.md', 'docs/UPDATES.md', 'docs/MIGRATION.md']
+const documents = process.argv.length > 2 ? process.argv.slice(2) : pages
 const programs = documents.flatMap((document) => programsOf(document))
 const failure = build({ ifStale: true })
 if (failure !== '') {
@@ -52,8 +54,11 @@ function programsOf(document) {
     blocks.push({ language: fence[1], tag: fence[2].trim(), start, end: i, text: lines.slice(start, i).join('\n') })
   }
   const prose = (from, to) => lines.slice(from, to).filter((line) => line.trim() !== '').length
+  let shared = ''
   return blocks.flatMap((block, i) => {
     if (block.language !== 'ts') return []
+    const code = shared + block.text
+    if (block.tag === 'shared') shared = `${code}\n`
     const next = blocks[i + 1]
     // One sentence may introduce the output: "prints", "the editor says".
     const follows =
@@ -61,7 +66,7 @@ function programsOf(document) {
     return {
       where: `${document}:${block.start}`,
       file: `${basename(document, '.md').toLowerCase()}-${block.start}.ts`,
-      code: block.text,
+      code,
       mustFail: block.tag === 'error',
       expected: follows ? next.text : undefined,
     }
