@@ -51,7 +51,8 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
   readonly steps: number
   /**
    * One step of following; call it once after each optimizer step, also inside a compiled function. Whether the shadow
-   * then moves is for its options to say.
+   * then moves is for its options to say. An update whose `if` turns out false counts, too, as the host does not know;
+   * one that throws does not.
    *
    * Throws: `ShapeError` when a model has changed its structure; `NonFiniteError` under the policy `error`; either way
    * before anything is written.
@@ -62,7 +63,8 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
   /**
    * Runs `fn` while the source has the weights of the average, and the average those of the source: pointers change
    * places, no byte is copied. They change back when `fn` returns, throws, or its promise settles. Meanwhile neither
-   * model can be trained, updated, saved or loaded.
+   * model can be trained, updated, saved or loaded, no other shadow follows them, and no other average is swapped in;
+   * what only reads, such as `clone` and `update` with another target, sees the average.
    */
   evaluateWith<R>(fn: (model: M) => R): R
   /** The average starts anew from its source, and counts from 0. */
@@ -72,7 +74,7 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
   /** What a checkpoint keeps: the average, states, counters, and how it follows. It can be cloned and posted. */
   state(): Promise<ShadowState>
   /**
-   * Goes on where `state()` was taken, bit for bit.
+   * Goes on where `state()` was taken, bit for bit. Load the source first: what a lazy shadow has put off is of that.
    * Throws: `OptionError` when the shadow follows in another way, `ShapeError` listing tensors that do not fit.
    */
   load(state: ShadowState): void
