@@ -4,7 +4,7 @@ import { type Entrant, interleave } from '../harness/interleave.js'
 import { helpText, type Places, readOptions, settingFrom, shared, UsageError } from '../harness/options.js'
 import { ours } from '../harness/ours.js'
 import { progressLine } from '../harness/progress.js'
-import { workloads } from '../workloads/index.js'
+import { sharedWorkloads as workloads } from '../workloads/index.js'
 import { installed, type PeerName, peerNamed, peerNames } from './peers.js'
 import { type Comparison, record, summary } from './record.js'
 

@@ -7,7 +7,7 @@ const halfUnit: Readonly<Record<FloatDType, number>> = { f64: 2 ** -53, f32: 2 *
  * How near an element may be to its source, as a share of its own size, and yet not move when rounding to the nearest:
  * steps of `tau · |s − t|` below half a unit of the last place of t are lost. Within half of that none moves.
  */
-export const reachOf = (dtype: DType, tau: number): number => (isFloat(dtype) ? halfUnit[dtype] / tau : 0)
+const reachOf = (dtype: DType, tau: number): number => (isFloat(dtype) ? halfUnit[dtype] / tau : 0)
 
 /** A line of advice where that is 0.1 % or more. */
 export function stallAdvice(dtypes: Iterable<DType>, tau: number): string | undefined {

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Comparison, ratio, record, summary } from '../../bench/compare/record.js'
 import type { Failed, Timed } from '../../bench/harness/interleave.js'
-import { workloads } from '../../bench/workloads/index.js'
+import { sharedWorkloads } from '../../bench/workloads/index.js'
 import { elements } from '../../bench/workloads/resnet50.js'
 import { root } from '../meta/built-library.js'
 
 const timed = (name: string, ms: number, mode: string): Timed => {
   return { workload: name, ms, best: ms / 2, others: 0, threads: 2, mode, runtime: 'v26.0.0' }
 }
-const gemm = workloads.find(({ name }) => name === 'gemm-512')
+const gemm = sharedWorkloads.find(({ name }) => name === 'gemm-512')
 const comparison = (ours: number): Comparison => {
   if (!gemm) throw new Error('gemm-512 is gone')
   return {
@@ -59,7 +59,7 @@ describe('bench/compare', () => {
     const models: { workload: (name: string) => { shapes: number[][] } } = await import(
       join(root, 'bench/compare/models.mjs')
     )
-    for (const { name, work } of workloads.filter(({ unit }) => unit === 'GB/s')) {
+    for (const { name, work } of sharedWorkloads.filter(({ unit }) => unit === 'GB/s')) {
       const { shapes } = models.workload(name)
       expect((12 * shapes.reduce((sum, shape) => sum + elements(shape), 0)) / 1e9).toBeCloseTo(work, 12)
     }
@@ -67,6 +67,6 @@ describe('bench/compare', () => {
 
   it('PyTorch plays every workload', async () => {
     const program = await readFile(join(root, 'bench/compare/torch.py'), 'utf8')
-    for (const { name } of workloads) expect(program).toContain(`    "${name}": `)
+    for (const { name } of sharedWorkloads) expect(program).toContain(`    "${name}": `)
   })
 })

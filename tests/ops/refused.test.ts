@@ -47,7 +47,7 @@ describe('wrong calls', () => {
     )
     const other = { target: clone(model), source: model }
     expect(() => update(untyped(other), ema({ decay: 0.9 }), untyped({ buffers: 'foo' }))).toThrow(
-      "update: buffers is one of 'copy', 'blend', 'skip', 'recompute', got foo.",
+      `update: buffers is one of 'copy', 'blend', 'skip', 'recompute', got "foo".`,
     )
     expect(() => dropout(ones([2]).trace(), untyped(0.1))).toThrow(/write \{ p: 0\.1 \}/)
     expect(() => clamp(ones([2]))).toThrow(OptionError)
