@@ -107,13 +107,14 @@ export function prepareForeach(
 }
 
 /** Runs a pass. Counts as a write in place. */
-export function runPass({ device, kernel, storages, written }: Pass, scalars: Scalars): void {
+export function runPass(pass: Pass, scalars: Scalars): void {
+  const { device, storages, written } = pass
   for (const storage of written) {
     storage.requireOwn()
     // While a function is captured nothing is written; its program settles them before each run.
     if (!device.recorder) storage.settleReaders()
   }
-  device.run(kernel(), storages, scalars)
+  device.run(pass.kernel(), storages, scalars)
   for (const storage of written) storage.changed()
 }
 

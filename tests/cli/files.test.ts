@@ -26,6 +26,7 @@ import { decode, encode, type RawTensor } from '../../src/io/raw-tensor.js'
 import { parseSafetensors, writeSafetensors } from '../../src/io/safetensors.js'
 import { planSafetensors } from '../../src/io/safetensors-layout.js'
 import { runCli } from './run-cli.js'
+import { buildLibrary } from '../meta/built-library.js'
 
 /** Models written by the Python package, and averages of them in f64: tools/golden/files.py. */
 const golden = fileURLToPath(new URL('../golden/files/', import.meta.url))
@@ -533,6 +534,8 @@ describe('Ctrl-C', () => {
 
   beforeAll(async () => {
     const input = fileURLToPath(new URL('fake-main.ts', import.meta.url))
+    // The wasm backend is found in the build, which a fresh checkout has not.
+    await buildLibrary()
     const bundle = await rolldown({ input, platform: 'node', external: /^(node:|[a-z@])/ })
     await bundle.write({ file: program, format: 'esm', codeSplitting: false })
     await bundle.close()
@@ -562,7 +565,8 @@ describe('Ctrl-C', () => {
       stderr += chunk
     })
     const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-    while (!readdirSync(directory).some((name) => name.endsWith('.tmp'))) await new Promise((r) => setTimeout(r, 5))
+    const writes = () => readdirSync(directory).some((name) => name.endsWith('.tmp'))
+    while (!writes() && child.exitCode === null) await new Promise((r) => setTimeout(r, 5))
     child.kill(signal)
     expect(await ended).toBe(exitCode)
     expect(stderr).toBe('Stopped; nothing was written.\n')
