@@ -91,10 +91,9 @@ const mostPrograms = 8
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, and typed arrays and plain numbers are accepted.
  *
  * A run that fails counts no step and draws no random numbers. Arguments, schedules and exhausted memory fail before the
- * kernels start; an index out of range is found before a parameter changes
- * that the lookup comes before; an update placed ahead of the lookup may have been made. Only when a thread dies while the kernels run,
- * `HalfWrittenError`, are parameters and state lost: until a saved file is loaded (and the optimizer reset), every use of
- * them throws the same error.
+ * kernels start; an index out of range is found before a parameter changes, unless an update was placed ahead of the
+ * lookup. Only when a thread dies while the kernels run, `HalfWrittenError`, are parameters and state lost: until a saved
+ * file is loaded (and the optimizer reset), every use of them throws the same error.
  *
  * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
  * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;
