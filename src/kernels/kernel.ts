@@ -128,11 +128,12 @@ export interface GatherKernel {
 }
 
 /**
- * `output[o, index[c], i] += source[o, c, i]`, in ascending c: the adjoint of `gather`, same fields,
- * `source` being `[outer, count, inner]` and `output` `[outer, size, inner]`, which is added to in place.
+ * `output[o, index[c], i] += source[o, c, i]`, or `=` for `set`, in ascending c; same fields as `gather`, whose adjoint it
+ * is, `source` being `[outer, count, inner]` and `output` `[outer, size, inner]`. Other rows of the output stay as they are.
  */
-export interface ScatterAddKernel {
-  readonly kind: 'scatterAdd'
+export interface ScatterKernel {
+  readonly kind: 'scatter'
+  readonly combine: 'add' | 'set'
   readonly outer: number
   readonly size: number
   readonly inner: number
@@ -268,7 +269,7 @@ export type Kernel =
   | Conv2dKernel
   | Pool2dKernel
   | GatherKernel
-  | ScatterAddKernel
+  | ScatterKernel
   | ForeachKernel
 
 /** Every expression of a kernel: what it writes, then what it reduces. */
@@ -287,7 +288,7 @@ export function exprsOf(kernel: Kernel): readonly Expr[] {
     case 'pool2d':
       return kernel.epilogue ? [kernel.epilogue.expr] : []
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return []
   }
 }
@@ -309,8 +310,8 @@ export function arithmeticDTypes(kernel: Kernel): readonly DType[] {
       return [kernel.a.dtype, kernel.b.dtype, kernel.output.dtype]
     case 'pool2d':
       return [...kernel.inputs, kernel.output].map(({ dtype }) => dtype)
-    case 'scatterAdd':
-      return [kernel.source.dtype, kernel.output.dtype]
+    case 'scatter':
+      return kernel.combine === 'add' ? [kernel.source.dtype, kernel.output.dtype] : []
   }
 }
 

@@ -14,7 +14,7 @@ export interface Written {
 
 /**
  * The buffers that a kernel writes, by their position in its list. Only of the kinds that ever write to memory that was
- * there before: maps and whole-model passes.
+ * there before: maps, whole-model passes and scattered rows.
  */
 export function writesOf(kernel: Kernel): ReadonlyMap<number, Written> {
   const writes = new Map<number, Written>()
@@ -22,6 +22,9 @@ export function writesOf(kernel: Kernel): ReadonlyMap<number, Written> {
     const { inputs, outputs, shape } = kernel
     for (const [i, { dtype }] of outputs.entries())
       writes.set(inputs.length + i, { dtype, count: sizeOf(shape), kept: false })
+  } else if (kernel.kind === 'scatter') {
+    const { outer, size, inner, output } = kernel
+    writes.set(2, { dtype: output.dtype, count: outer * size * inner, kept: true })
   } else if (kernel.kind === 'foreach') {
     const touched = touches(kernel)
     const reads = new Set(touched.flatMap(({ place, write }) => (write ? [] : [place.buffer])))

@@ -35,7 +35,7 @@ export function bytesMoved({ kernel }: Node): number {
       case 'pool2d':
         return withEpilogue(kernel, pool2dSizes(kernel))
       case 'gather':
-      case 'scatterAdd': {
+      case 'scatter': {
         const rows = kernel.outer * kernel.count * kernel.inner
         return [rows, kernel.count * (kernel.perOuter ? kernel.outer : 1), rows]
       }
@@ -95,7 +95,7 @@ function shapeText(kernel: Kernel): string {
     case 'pool2d':
       return `${kernel.combine} ${kernel.pass} ${kernel.planes} x [${kernel.size.join(' x ')}] by ${kernel.kernel.join(' x ')}`
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`
     case 'rows':
       return `${kernel.stages.map(({ pass }) => pass).join(', ')} of rows [${kernel.shape.join(', ')}]`

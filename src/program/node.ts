@@ -62,7 +62,7 @@ function accessesOf({ kernel, storages, guards, after }: Node): Access[] {
     note(reads.length + i, dtype, true)
   })
   // What is added to is read as well.
-  if (kernel.kind === 'scatterAdd') note(2, kernel.output.dtype, false)
+  if (kernel.kind === 'scatter') note(2, kernel.output.dtype, false)
   return found
 }
 
@@ -83,7 +83,7 @@ export function operandsOf(kernel: Strided): { reads: readonly Operand[]; writes
     case 'pool2d':
       return { reads: [...kernel.inputs, ...(kernel.epilogue?.inputs ?? [])], writes: [kernel.output] }
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return { reads: [kernel.source, kernel.index], writes: [kernel.output] }
   }
 }
@@ -116,7 +116,7 @@ export function moved(kernel: Kernel, by: (slot: number, dtype: DType) => number
     case 'conv2d':
       return { ...kernel, a: move(kernel.a, 0), b: move(kernel.b, 1), ...movedEnd(kernel, 2, move) }
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return { ...kernel, source: move(kernel.source, 0), index: move(kernel.index, 1), output: move(kernel.output, 2) }
     case 'foreach':
       return placed(kernel, ({ buffer, offset }, dtype) => ({ buffer, offset: offset + by(buffer, dtype) }))

@@ -39,7 +39,7 @@ export function schedule(program: readonly Node[]): Phase[] {
     }
     if (touched.some(({ storage, write }) => write && !storage.captured)) checked.forEach(after)
     const place = { phase, small }
-    if (node.kernel.kind === 'gather' || node.kernel.kind === 'scatterAdd') checked.push(place)
+    if (node.kernel.kind === 'gather' || node.kernel.kind === 'scatter') checked.push(place)
     for (const { storage, write } of touched) {
       if (write) {
         written.set(storage, place)
@@ -92,7 +92,7 @@ function ownNanoseconds(kernel: Kernel): number {
     case 'pool2d':
       return pool2dTerms(kernel) / 2
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return kernel.outer * kernel.count * kernel.inner * 0.5
   }
 }
@@ -138,7 +138,7 @@ function ownFlops(kernel: Kernel): number {
       return pool2dTerms(kernel)
     case 'gather':
       return 0
-    case 'scatterAdd':
+    case 'scatter':
       return kernel.outer * kernel.count * kernel.inner
   }
 }

@@ -56,7 +56,7 @@ export interface Backend {
   free(buffer: Buffer): void
   /**
    * Runs one kernel, now or once everything before has run. `buffers` are the operands' in the kernel's order: inputs then outputs
-   * (`map`, `reduce`), a, b, output (`matmul`), source, index, output (`gather`, `scatterAdd`);
+   * (`map`, `reduce`), a, b, output (`matmul`), source, index, output (`gather`, `scatter`);
    * for `foreach` the buffers its parts refer to. `scalars` fill the `scalar` slots.
    */
   run(kernel: Kernel, buffers: readonly Buffer[], scalars: readonly number[]): void

@@ -205,7 +205,7 @@ function operandDTypes(kernel: Kernel): readonly DType[] {
     case 'conv2d':
       return dtypes([kernel.a, kernel.b, ...(kernel.epilogue?.inputs ?? []), kernel.output])
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return dtypes([kernel.source, kernel.index, kernel.output])
   }
 }

@@ -119,7 +119,7 @@ describe('the schedule', () => {
       program.forEach((later, j) => {
         if (!writes(later).some((storage) => !storage.captured)) return
         for (const earlier of program.slice(0, j)) {
-          if (earlier.kernel.kind !== 'gather' && earlier.kernel.kind !== 'scatterAdd') continue
+          if (earlier.kernel.kind !== 'gather' && earlier.kernel.kind !== 'scatter') continue
           pairs++
           expect(phaseOf(earlier)).toBeLessThanOrEqual(phaseOf(later))
           expect(order.indexOf(earlier)).toBeLessThan(order.indexOf(later))

@@ -4,7 +4,7 @@ import { isHalf } from '../../tensor/dtype.js'
 import { DeviceError, DTypeError } from '../../tensor/errors.js'
 import { runConv2d } from './conv2d.js'
 import { runForeach } from './foreach.js'
-import { runGather, runScatterAdd } from './gather.js'
+import { runGather, runScatter } from './gather.js'
 import { runMap } from './map.js'
 import { runMatmul } from './matmul.js'
 import { Memory, type ReferenceBuffer } from './memory.js'
@@ -80,7 +80,7 @@ function runKernel(kernel: Kernel, buffers: readonly ReferenceBuffer[], scalars:
   else if (kernel.kind === 'conv2d') runConv2d(kernel, buffers)
   else if (kernel.kind === 'pool2d') runPool2d(kernel, buffers)
   else if (kernel.kind === 'gather') runGather(kernel, buffers)
-  else runScatterAdd(kernel, buffers)
+  else runScatter(kernel, buffers)
 }
 
 /** The kernel without its epilogue, then the epilogue as a map. */

@@ -1,4 +1,4 @@
-import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
+import type { GatherKernel, ScatterKernel } from '../../kernels/kernel.js'
 import { contiguousStrides } from '../../shapes/strides.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
 import { checkBuffers, checkDType, checkOperand } from './check.js'
@@ -15,21 +15,25 @@ export function runGather(kernel: GatherKernel, buffers: readonly ReferenceBuffe
   })
 }
 
-/** `output[o, index[c], i] += source[o, c, i]` in ascending c, every addition rounded to the dtype. */
-export function runScatterAdd(kernel: ScatterAddKernel, buffers: readonly ReferenceBuffer[]): void {
+/** `output[o, index[c], i] += source[o, c, i]`, or `=`, in ascending c, every addition rounded to the dtype. */
+export function runScatter(kernel: ScatterKernel, buffers: readonly ReferenceBuffer[]): void {
   const { outer, size, inner, count } = kernel
-  if (kernel.output.dtype === 'bool') {
-    throw new DTypeError('scatterAdd: not defined on bool; cast to a number first.', { op: 'scatterAdd' })
+  const adds = kernel.combine === 'add'
+  if (adds && kernel.output.dtype === 'bool') {
+    throw new DTypeError('scatter: adding is not defined on bool; cast to a number first.', { op: 'scatter' })
   }
   const bound = bind(kernel, buffers, [outer, count, inner], [outer, size, inner])
   eachRow(kernel, bound, (selected, listed) => {
     const from = kernel.source.offset + listed
     const to = kernel.output.offset + selected
-    for (let i = 0; i < inner; i++) bound.output[to + i] = (bound.output[to + i] ?? 0) + (bound.source[from + i] ?? 0)
+    for (let i = 0; i < inner; i++) {
+      const value = bound.source[from + i] ?? 0
+      bound.output[to + i] = adds ? (bound.output[to + i] ?? 0) + value : value
+    }
   })
 }
 
-type Indexed = GatherKernel | ScatterAddKernel
+type Indexed = GatherKernel | ScatterKernel
 interface Bound {
   readonly source: Elements
   readonly index: Elements

@@ -1,10 +1,10 @@
 /**
  * Hand-written kernels that move rows chosen by an index array.
  *
- * Words of gather and scatterAdd: source, index, output, outer, size, inner (of gather in bytes), count, per outer. Words of checkIndices:
- * index, length, size, and the result: position of the first index outside `0 … size − 1`, or −1.
+ * Words of gather and scatter: source, index, output, outer, size, inner (in bytes unless it adds), count, per outer. Words
+ * of checkIndices: index, length, size, and the result: position of the first index outside `0 … size − 1`, or −1.
  */
-import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
+import type { GatherKernel, ScatterKernel } from '../../kernels/kernel.js'
 import { bytesPerElement } from '../../tensor/backend.js'
 import { DTypeError, ShapeError } from '../../tensor/errors.js'
 import {
@@ -21,14 +21,16 @@ import { type Entry, foundWord, kernelParameters, type Launch, type Prepared } f
 import { checkDTypes } from './lowering.js'
 import { emitShare } from './rows.js'
 
-/** Columns of `inner` a thread takes at a time when adding. */
+/** Columns of `inner` that a thread takes at a time when adding, and bytes when setting: the rows' order decides there. */
 const tile = 64
+const setTile = 256
 
 export function defineIndexKernels(module: ModuleBuilder): void {
   defineCheck(module)
   defineGather(module)
   defineScatterAdd(module, 'scatterAddF32', f32x4.add)
   defineScatterAdd(module, 'scatterAddI32', i32x4.add)
+  defineScatterSet(module)
 }
 
 function defineCheck(module: ModuleBuilder): void {
@@ -83,16 +85,7 @@ function defineGather(module: ModuleBuilder): void {
       },
       () => {
         fn.set(left, bytes)
-        const move = (step: number, store: () => void) =>
-          fn.while(left.ge(step), () => {
-            store()
-            fn.inc(to, step)
-            fn.inc(from, step)
-            fn.inc(left, -step)
-          })
-        move(16, () => fn.store(to, v128.load(from)))
-        move(4, () => fn.store(to, i32.load(from)))
-        move(2, () => fn.storeLane(to, v128.load16_splat(from), 0, 0, 2))
+        emitCopy(fn, to, from, left)
       },
     )
     fn.inc(lo, 1)
@@ -102,6 +95,20 @@ function defineGather(module: ModuleBuilder): void {
       fn.inc(o, 1)
     })
   })
+}
+
+/** Copies `left` bytes, a few; all three are used up. */
+function emitCopy(fn: FunctionBuilder<typeof kernelParameters, 'none'>, to: Word, from: Word, left: Word): void {
+  const move = (step: number, store: () => void) =>
+    fn.while(left.ge(step), () => {
+      store()
+      fn.inc(to, step)
+      fn.inc(from, step)
+      fn.inc(left, -step)
+    })
+  move(16, () => fn.store(to, v128.load(from)))
+  move(4, () => fn.store(to, i32.load(from)))
+  move(2, () => fn.storeLane(to, v128.load16_splat(from), 0, 0, 2))
 }
 
 type Word = Local<'i32'>
@@ -143,8 +150,34 @@ function defineScatterAdd(module: ModuleBuilder, name: string, add: (a: V128, b:
   })
 }
 
+/** A thread has columns of its own, so that of rows written twice the last one stays, whoever is first. */
+function defineScatterSet(module: ModuleBuilder): void {
+  const fn = module.function('scatterSet', kernelParameters, { export: true })
+  const [params, thread, threads] = fn.params
+  const [source, index, output, outer, size, bytes, count, perOuter] = Array.from({ length: 8 }, (_, i) =>
+    fn.let(i32.load(params, 4 * i)),
+  ) as Words
+  const tiles = fn.let(bytes.add(setTile - 1).divU(setTile))
+  const { lo, hi } = emitShare(fn, outer.mul(tiles), thread, threads)
+  const [o, first, c, row, from, to, left, width] = Array.from({ length: 8 }, () => fn.local('i32')) as Words
+  fn.while(lo.lt(hi), () => {
+    fn.set(o, lo.divU(tiles))
+    fn.set(first, lo.remU(tiles).mul(setTile))
+    fn.set(width, bytes.sub(first))
+    fn.if(width.gt(setTile), () => fn.set(width, setTile))
+    fn.for(c, 0, count, 1, () => {
+      fn.set(row, i32.load(index.add(c.add(perOuter.mul(o).mul(count)).shl(2))))
+      fn.set(to, output.add(o.mul(size).add(row).mul(bytes).add(first)))
+      fn.set(from, source.add(o.mul(count).add(c).mul(bytes).add(first)))
+      fn.set(left, width)
+      emitCopy(fn, to, from, left)
+    })
+    fn.inc(lo, 1)
+  })
+}
+
 /** Two launches: the first looks at every index, and nothing is written when one is wrong. */
-export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entry: (name: string) => Entry): Prepared {
+export function prepareIndexKernel(kernel: GatherKernel | ScatterKernel, entry: (name: string) => Entry): Prepared {
   const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
   checkDTypes([source.dtype, index.dtype, output.dtype])
   if (source.dtype !== output.dtype) {
@@ -156,8 +189,9 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
   if (index.dtype !== 'i32' && index.dtype !== 'u32') {
     throw new DTypeError(`${kind}: index must be i32 or u32, got ${index.dtype}; cast it.`, { op: kind })
   }
-  if (kind === 'scatterAdd' && output.dtype === 'bool') {
-    throw new DTypeError('scatterAdd is not defined on bool: cast to i32 or f32 first.', { op: kind })
+  const adds = kernel.kind === 'scatter' && kernel.combine === 'add'
+  if (adds && output.dtype === 'bool') {
+    throw new DTypeError('scatter: adding is not defined on bool; cast to i32 or f32 first.', { op: kind })
   }
   const indices = perOuter ? outer * count : count
   if (indices === 0) return { launches: [], scratchBytes: () => 0 }
@@ -168,11 +202,12 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterAddKernel, entr
     scalars: [],
     nanoseconds: 0,
   }
-  const name = kind === 'gather' ? 'gather' : output.dtype === 'f32' ? 'scatterAddF32' : 'scatterAddI32'
+  const adding = output.dtype === 'f32' ? 'scatterAddF32' : 'scatterAddI32'
+  const name = kind === 'gather' ? 'gather' : adds ? adding : 'scatterSet'
   const bytes = bytesPerElement[output.dtype]
   const move: Launch = {
     entry: entry(name),
-    block: Int32Array.of(0, 0, 0, outer, size, kind === 'gather' ? inner * bytes : inner, count, perOuter ? 1 : 0),
+    block: Int32Array.of(0, 0, 0, outer, size, adds ? inner : inner * bytes, count, perOuter ? 1 : 0),
     pointers: [source, index, output].map((o, operand) => ({
       word: operand,
       operand,

@@ -59,7 +59,7 @@ function prepareKernel(kernel: Kernel, target: Target): Prepared {
       )
     }
     case 'gather':
-    case 'scatterAdd':
+    case 'scatter':
       return prepareIndexKernel(kernel, (name) => kernelEntry(target, defineIndexKernels, name))
   }
 }
@@ -119,8 +119,9 @@ export function kernelKey(kernel: Kernel): string {
       return ['p', pass, combine, ...numbers, countPadding, all, epilogueKey(kernel)].join('|')
     }
     case 'gather':
-    case 'scatterAdd': {
-      const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
+    case 'scatter': {
+      const { outer, size, inner, count, perOuter, source, index, output } = kernel
+      const kind = kernel.kind === 'gather' ? kernel.kind : kernel.combine
       return [kind, outer, size, inner, count, perOuter, operands([source, index, output])].join('|')
     }
     case 'foreach': {
@@ -177,7 +178,7 @@ export function extents(kernel: Kernel): readonly number[] {
       )
     }
     case 'gather':
-    case 'scatterAdd': {
+    case 'scatter': {
       const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
       const [whole, listed] = [outer * size * inner, outer * count * inner]
       const [from, to] = kind === 'gather' ? [whole, listed] : [listed, whole]

@@ -2,7 +2,7 @@ import { DTypeError, ShapeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { isHalf } from '../../shapes/dtype.js'
 import { input } from '../../kernels/expr.js'
-import type { GatherKernel, ScatterAddKernel } from '../../kernels/kernel.js'
+import type { GatherKernel, ScatterKernel } from '../../kernels/kernel.js'
 import { emptyTensor, type TensorRecord } from '../../tensor/record.js'
 import { mapInto, mapTensors, requireDevice } from '../define.js'
 import { forDType } from '../expressions.js'
@@ -41,7 +41,7 @@ export function requireIndex(op: string, x: TensorRecord, index: TensorRecord): 
 }
 
 /** The backend finds bad indices; it knows kernels, not the op that the user called. */
-function runFor(op: string, kernel: GatherKernel | ScatterAddKernel, tensors: readonly TensorRecord[]): void {
+function runFor(op: string, kernel: GatherKernel | ScatterKernel, tensors: readonly TensorRecord[]): void {
   try {
     tensors[0]?.device.run(
       kernel,
@@ -84,7 +84,7 @@ export function scatterInto(
   }
   const [from, by] = [packed(source), packed(index)]
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
-  runFor(op, { kind: 'scatterAdd', ...rows, ...operands }, [from, by, output])
+  runFor(op, { kind: 'scatter', combine: 'add', ...rows, ...operands }, [from, by, output])
 }
 
 /** The adjoint of `gathered`: rows added up where they came from, 0 elsewhere. */

@@ -209,7 +209,7 @@ function inOrder(a: Node, b: Node): boolean {
   const [x, y] = [accesses(a), accesses(b)]
   const meet = x.some(({ storage, write }) => y.some((other) => other.storage === storage && (write || other.write)))
   // What lasts is written after all indices of the program so far were checked.
-  const checks = (node: Node) => node.kernel.kind === 'gather' || node.kernel.kind === 'scatterAdd'
+  const checks = (node: Node) => node.kernel.kind === 'gather' || node.kernel.kind === 'scatter'
   const lasts = (all: typeof x) => all.some(({ storage, write }) => write && !storage.captured)
   return meet || (checks(a) && lasts(y)) || (checks(b) && lasts(x))
 }

@@ -1,4 +1,4 @@
-import type { GatherKernel, Operand, ScatterAddKernel } from '../../kernels/kernel.js'
+import type { GatherKernel, Operand, ScatterKernel } from '../../kernels/kernel.js'
 import type { DType } from '../../tensor/dtype.js'
 import { type ConformanceCase, exact } from './case.js'
 import { type Random, contentsOf, randomContents } from './random.js'
@@ -16,8 +16,13 @@ interface Access {
   readonly indices?: readonly number[]
 }
 
-type Kind = 'gather' | 'scatterAdd'
-const kinds: readonly Kind[] = ['gather', 'scatterAdd']
+const kinds = {
+  gather: { kind: 'gather' },
+  scatterAdd: { kind: 'scatter', combine: 'add' },
+  scatterSet: { kind: 'scatter', combine: 'set' },
+} as const
+type Kind = keyof typeof kinds
+const kindNames = ['gather', 'scatterAdd', 'scatterSet'] as const satisfies Kind[]
 
 function accessCase(kind: Kind, name: string, random: Random, access: Access): ConformanceCase {
   const { outer = 1, size, inner, count, perOuter = false, dtype = 'f32', indexDType = 'i32', offset = 0 } = access
@@ -26,8 +31,8 @@ function accessCase(kind: Kind, name: string, random: Random, access: Access): C
   const indexCount = perOuter ? outer * count : count
   const indices = access.indices ?? Array.from({ length: indexCount }, () => random.whole(0, size - 1))
   const at = (of: DType, from: number): Operand => ({ dtype: of, strides: [], offset: from })
-  const kernel: GatherKernel | ScatterAddKernel = {
-    kind,
+  const kernel: GatherKernel | ScatterKernel = {
+    ...kinds[kind],
     outer,
     size,
     inner,
@@ -63,14 +68,14 @@ const sizes: readonly Access[] = [
   { outer: 2000, size: 10, inner: 1, count: 3 },
 ]
 
-/** `gather` and `scatterAdd`: sizes, repeated and bad indices, dtypes, offsets. */
+/** `gather` and `scatter`: sizes, repeated and bad indices, dtypes, offsets. */
 export function indexingCases(random: Random): ConformanceCase[] {
-  return kinds.flatMap((kind) => {
+  return kindNames.flatMap((kind) => {
     const make = (name: string, access: Access) => accessCase(kind, name, random, access)
     const dtypes =
-      kind === 'gather'
-        ? (['f32', 'i32', 'u32', 'bool', 'f64', 'f16', 'bf16'] as const)
-        : (['f32', 'i32', 'u32', 'f64'] as const)
+      kind === 'scatterAdd'
+        ? (['f32', 'i32', 'u32', 'f64'] as const)
+        : (['f32', 'i32', 'u32', 'bool', 'f64', 'f16', 'bf16'] as const)
     const bySize = sizes.flatMap((access) => {
       const { outer = 1, size, inner, count } = access
       const name = `[${outer},${size},${inner}] by ${count}`
@@ -97,7 +102,7 @@ export function indexingCases(random: Random): ConformanceCase[] {
       make('reversed', { size: 6, inner: 2, count: 6, indices: [5, 4, 3, 2, 1, 0] }),
     ]
     // Rows of 16-bit elements begin and end anywhere.
-    const odd = kind === 'gather' ? [1, 2, 3, 7, 8, 31, 200] : []
+    const odd = kind === 'scatterAdd' ? [] : [1, 2, 3, 7, 8, 31, 200]
     const halves = odd.map((inner) =>
       make(`bf16 rows of ${inner}`, { size: 6, inner, count: 8, dtype: 'bf16', offset: 3 }),
     )

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { GatherKernel, Operand, ScatterAddKernel } from '../../../src/kernels/kernel.js'
+import type { GatherKernel, Operand, ScatterKernel } from '../../../src/kernels/kernel.js'
 import { DTypeError, ShapeError } from '../../../src/tensor/errors.js'
 import type { DType } from '../../../src/tensor/dtype.js'
 import { attempt, f32, i32, run, u32 } from './run.js'
@@ -16,7 +16,7 @@ const gather: GatherKernel = {
   index: from('i32'),
   output: from('f32'),
 }
-const scatterAdd: ScatterAddKernel = { ...gather, kind: 'scatterAdd' }
+const scatterAdd: ScatterKernel = { ...gather, kind: 'scatter', combine: 'add' }
 const table = f32(1, 2, 3, 4, 5, 6)
 
 describe('gather', () => {
@@ -43,17 +43,17 @@ describe('gather', () => {
   })
 })
 
-describe('scatterAdd', () => {
+describe('scatter', () => {
   test('adds to what is there, repeated rows in order', () => {
     const [, , out] = run(scatterAdd, [f32(1, 2, 3, 4, 5, 6, 7, 8), i32(2, 0, 2, 2), f32(100, 100, 0, 0, 0, 0)])
     expect(out).toEqual(f32(103, 104, 0, 0, 1 + 5 + 7, 2 + 6 + 8))
   })
   test('every addition is rounded: 2²⁴ + 1 + 1 stays', () => {
-    const kernel: ScatterAddKernel = { ...scatterAdd, inner: 1, count: 2 }
+    const kernel: ScatterKernel = { ...scatterAdd, inner: 1, count: 2 }
     expect(run(kernel, [f32(1, 1), i32(0, 0), f32(16777216, 0, 0)])[2]).toEqual(f32(16777216, 0, 0))
   })
   test('its own indices for each outer row; integers wrap', () => {
-    const kernel: ScatterAddKernel = {
+    const kernel: ScatterKernel = {
       ...scatterAdd,
       outer: 2,
       size: 2,
@@ -65,6 +65,14 @@ describe('scatterAdd', () => {
     }
     const [, , out] = run(kernel, [i32(1, 2, 3, 2147483647), i32(1, 1, 0, 0), i32(0, 0, 0, 0)])
     expect(out).toEqual(i32(0, 3, -2147483646, 0))
+  })
+})
+
+describe('scatter that sets', () => {
+  test('takes the place of what is there, of repeated rows the last', () => {
+    const kernel: ScatterKernel = { ...scatterAdd, combine: 'set' }
+    const [, , out] = run(kernel, [f32(1, 2, 3, 4, 5, 6, 7, 8), i32(2, 0, 2, 2), f32(100, 100, 9, 9, 0, 0)])
+    expect(out).toEqual(f32(3, 4, 9, 9, 7, 8))
   })
 })
 

@@ -129,11 +129,12 @@ it.each(cases)('%s gives the same bits on 1, 2, 3, 4 and 8 threads', async (_nam
   for (const threads of [2, 3, 4, 8]) expect((await result(kernel, inputs, length, threads)).equals(alone)).toBe(true)
 })
 
-it('adds rows with equal indices in order on any number of threads', async () => {
+it.each(['add', 'set'] as const)('%ss rows with equal indices in order on any number of threads', async (combine) => {
   const index = Float32Array.from({ length: 2000 }, (_, i) => (i * 7) % 50)
   const words = new Float32Array(Int32Array.from(index).buffer)
   const kernel: Kernel = {
-    kind: 'scatterAdd',
+    kind: 'scatter',
+    combine,
     outer: 1,
     size: 50,
     inner: 300,
