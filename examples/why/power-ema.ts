@@ -5,7 +5,7 @@ import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { type Averaged, defineRule, follow, postHocWeights, powerEma, update } from 'dfdt/update'
+import { follow, type ModelSnapshot, type Averaged, postHocEma, powerEma } from 'dfdt/update'
 import { compare, draw, small } from './compare.js'
 import { columnsOf, judge, pixels, train as all } from './mnist.js'
 
@@ -28,7 +28,7 @@ function train() {
     for (const shadow of [...kept.map(({ shadow }) => shadow), reference]) shadow.update()
     return loss
   })
-  const snapshots: { sigmaRel: number; step: number; model: Averaged<Net> }[] = []
+  const snapshots: ModelSnapshot<Averaged<Net>>[] = []
   for (let done = 0; done < steps; ) {
     for (const { images, labels } of batches(columnsOf(all), 32, { shuffle: defaultDevice().generator })) {
       step(images, labels).dispose()
@@ -41,23 +41,6 @@ function train() {
   return { model, reference: reference.model, snapshots }
 }
 
-/** A rule of our own: `target ← keep · target + weight · source`. */
-const plus = (keep: number, weight: number) =>
-  defineRule({
-    name: 'plus',
-    scalars: { keep, weight },
-    next: ({ target, source }, scalars) => ({ target: scalars.weight.fma(source, target.mul(scalars.keep)) }),
-  })
-
-/** The average of any width, as the weighted sum of the snapshots that comes nearest to it; weights may be negative. */
-function averageOf({ model, snapshots }: ReturnType<typeof train>, sigmaRel: number): Net {
-  const target = clone(model)
-  const { weights } = postHocWeights(snapshots, { sigmaRel, step: steps })
-  for (const [i, { model: source }] of snapshots.entries())
-    update({ target, source }, plus(i === 0 ? 0 : 1, weights[i] ?? 0))
-  return target
-}
-
 const nameOf = (width: number) => `σ_rel ${width}`
 const [last, keptName] = ['last weights', 'σ_rel 0.2, kept while training'] as const
 export const results = compare(
@@ -65,7 +48,9 @@ export const results = compare(
   (seed): Record<string, number> => {
     manualSeed(seed)
     const training = train()
-    const afterwards = widths.map((width) => [nameOf(width), score(averageOf(training, width))] as const)
+    const afterwards = widths.map(
+      (width) => [nameOf(width), score(postHocEma(training.snapshots, { sigmaRel: width }))] as const,
+    )
     return {
       [last]: score(training.model),
       [keptName]: score(training.reference),

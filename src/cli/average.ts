@@ -1,7 +1,7 @@
 import { measureDistances } from '../io/streaming/node-measure.js'
 import type { ModelFiles } from '../io/streaming/node-model-files.js'
 import { isFloatDType } from '../io/streaming/float-bytes.js'
-import { type Recipe, sequenceOf, sphericalOf, weightedSum } from '../io/streaming/recipes.js'
+import { copyOf, type Recipe, sequenceOf, sphericalOf, weightedSum } from '../io/streaming/recipes.js'
 import { plural } from '../train/wording.js'
 import { ema } from '../update/rules/ema.js'
 import {
@@ -12,6 +12,7 @@ import {
   snapshotMetadata,
   snapshotOf,
 } from '../update/post-hoc.js'
+import { isRunningStatistic } from '../update/running-statistics.js'
 import { bytesProgress } from './bytes-progress.js'
 import { combineFiles, type Method, shortName } from './combine-files.js'
 import { type AverageFlags, rateOf } from './file-options.js'
@@ -135,6 +136,8 @@ function postHoc(sigmaRel: number, models: readonly ModelFiles[], flags: Average
   const target = { sigmaRel, step: flags.step ?? Math.max(...snapshots.map(({ step }) => step)) }
   const { weights, fitError, conditionNumber } = postHocWeights(snapshots, target)
   const recipe = weightedSum(weights)
+  const steps = snapshots.map(({ step }) => step)
+  const latest = copyOf(steps.lastIndexOf(Math.max(...steps)))
   const columns = [
     { head: 'model', align: 'left' },
     { head: 'sigma_rel', align: 'right' },
@@ -149,7 +152,7 @@ function postHoc(sigmaRel: number, models: readonly ModelFiles[], flags: Average
   const poor = fitError > 0.1 ? ['the snapshots cannot give this average: keep some nearer to its width and step'] : []
   return {
     title: `post-hoc power EMA of ${plural(models.length, 'model')}, sigma_rel ${sigmaRel} at step ${target.step}`,
-    recipe: () => recipe,
+    recipe: (name) => (isRunningStatistic(name) ? latest : recipe),
     details: [...indented(tableLines(columns, rows)), fit, ...poor],
     facts: { weights, fitError, conditionNumber, sigmaRel, step: target.step },
     metadata: snapshotMetadata(target),

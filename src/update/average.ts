@@ -1,11 +1,11 @@
-import { type Expr, input, scalar } from '../kernels/expr.js'
-import { copyInto, foreachTensors, type Stretch } from '../model/foreach.js'
+import { input, scalar } from '../kernels/expr.js'
+import { copyInto, foreachTensors } from '../model/foreach.js'
 import { zipAll } from '../model/compare.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import { isFloat } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
-import type { TensorRecord } from '../tensor/record.js'
 import { blendDType } from './blend.js'
+import { type WeightedEntry, weightedSum } from './weighted-sum.js'
 
 /** Models of one structure. */
 export interface AverageOperands<A, B> {
@@ -19,9 +19,6 @@ export interface AverageOptions {
   /** One for each source, not negative; only their ratios count. Default: all the same. */
   readonly weights?: readonly number[]
 }
-
-/** More sources than this in one pass would not fit the registers. */
-const mostSources = 6
 
 /**
  * The weighted mean of several models, in place: `target ← Σ wᵢ·sourceᵢ / Σ wᵢ`, parameters and float buffers. A running
@@ -41,9 +38,9 @@ export function average<A extends object, B extends object>(
 ): void {
   const shares = sharesOf(weights, sources.length)
   const used = shares.flatMap((share, i) => (share > 0 ? [{ share, i }] : []))
-  const variances: Entry[] = []
-  const means = new Map<string, Entry>()
-  const floats: Entry[] = []
+  const variances: NamedEntry[] = []
+  const means = new Map<string, NamedEntry>()
+  const floats: NamedEntry[] = []
   const named = (i: number) => ({ names: ['target', sources.length === 1 ? 'source' : `source ${i + 1}`] }) as const
   for (const [to, ...all] of zipAll('average', target, sources as readonly object[], named)) {
     const [source] = all
@@ -58,15 +55,12 @@ export function average<A extends object, B extends object>(
     }
   }
   const list = used.map(({ share }) => share)
-  weighted(floats, list)
+  weightedSum(floats, list)
   for (const entry of variances) pool(entry, means.get(entry.path.replace(/running_var$/, 'running_mean')), list)
 }
 
-/** A tensor of the target with those of the sources. */
-interface Entry {
+interface NamedEntry extends WeightedEntry {
   readonly path: string
-  readonly target: TensorRecord
-  readonly sources: readonly TensorRecord[]
 }
 
 function sharesOf(weights: readonly number[], count: number): number[] {
@@ -81,39 +75,11 @@ function sharesOf(weights: readonly number[], count: number): number[] {
   return weights.map((weight) => weight / total)
 }
 
-/** `Σ wᵢ·xᵢ` as the first plus weighted differences from it: equal models stay equal. Several passes where need be. */
-function weighted(entries: readonly Entry[], shares: readonly number[]): void {
-  for (const group of byDType(entries)) {
-    const { target: to } = group[0] ?? {}
-    if (!to) continue
-    const dtype = blendDType(to.dtype)
-    const read = (slot: number) => input(slot, to.dtype).cast(dtype)
-    const add = (sum: Expr, from: number, count: number) => {
-      let next = sum
-      for (let i = 0; i < count; i++) next = scalar(i, dtype).fma(read(from + i).sub(read(0)), next)
-      return next.cast(to.dtype)
-    }
-    // The first source is slot 0; what is there already, if anything, is slot 1.
-    for (let from = 1; from === 1 || from < shares.length; from += mostSources) {
-      const part = shares.slice(from, from + mostSources)
-      const going = from > 1
-      const stretches = group.map(({ target, sources }): Stretch => {
-        const [base = target] = sources
-        return {
-          reads: [base, ...(going ? [target] : []), ...sources.slice(from, from + mostSources)],
-          writes: [target],
-        }
-      })
-      foreachTensors([add(read(going ? 1 : 0), going ? 2 : 1, part.length)], stretches, part)
-    }
-  }
-}
-
 /** The variance of all data together, once the means are averaged. */
-function pool(variance: Entry, mean: Entry | undefined, shares: readonly number[]): void {
+function pool(variance: NamedEntry, mean: NamedEntry | undefined, shares: readonly number[]): void {
   const { target, sources } = variance
   if (!mean) {
-    weighted([variance], shares)
+    weightedSum([variance], shares)
     return
   }
   const dtype = blendDType(target.dtype)
@@ -125,14 +91,4 @@ function pool(variance: Entry, mean: Entry | undefined, shares: readonly number[
     const reads = [own, centre, mean.target, ...(i === 0 ? [] : [target])]
     foreachTensors([next.cast(target.dtype)], [{ reads, writes: [target] }], [share])
   })
-}
-
-function byDType(entries: readonly Entry[]): Entry[][] {
-  const groups = new Map<string, Entry[]>()
-  for (const entry of entries) {
-    const group = groups.get(entry.target.dtype) ?? []
-    groups.set(entry.target.dtype, group)
-    group.push(entry)
-  }
-  return [...groups.values()]
 }

@@ -31,6 +31,7 @@ export {
   sigmaRelOf,
   snapshotMetadata,
 } from './post-hoc.js'
+export { type ModelSnapshot, postHocEma, type PostHocTarget } from './post-hoc-ema.js'
 export { type UpdateOptions, type UpdatePair, update } from './update.js'
 export { elastic } from './rules/elastic.js'
 export { lerp } from './rules/lerp.js'

@@ -17,6 +17,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setDefaultDevice, wasmDevice, zeros } from 'dfdt'
+import { loadModel } from 'dfdt/io'
+import { parameter } from 'dfdt/nn'
+import { postHocEma } from 'dfdt/update'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytesText } from '../../src/cli/bytes.js'
@@ -151,6 +155,18 @@ describe('average: files from Python, against NumPy in f64', () => {
       distance(read(join(golden, `snapshot-2000-${sigma}.safetensors`)).tensors.get('w')),
     )
     expect(distance(tensors.get('w'))).toBeLessThan(Math.min(...kept) / 3)
+    // The same bits as in memory.
+    const device = wasmDevice({ threads: 1 })
+    setDefaultDevice(device)
+    const loaded = snapshots.map((name, i) => {
+      const [, step = '', sigmaRel = ''] = /^snapshot-(\d+)-(.*)\.safetensors$/.exec(name) ?? []
+      const model = { w: parameter(zeros([want.length])) }
+      loadModel(model, readFileSync(paths[i] ?? ''))
+      return { model, step: Number(step), sigmaRel: Number(sigmaRel) }
+    })
+    const { w } = postHocEma(loaded, { sigmaRel: 0.075 })
+    expect(w.dataSync()).toEqual(decode(tensors.get('w') ?? expect.unreachable(), 'f32'))
+    await device.close()
     // What is averaged otherwise is no snapshot.
     await runCli(['average', ...paths, '-o', out, '--force'])
     expect(read().metadata).toEqual({ dfdt: 'mean of 8 models' })

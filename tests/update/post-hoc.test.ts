@@ -1,8 +1,23 @@
-import { gammaOf, postHocWeights, sigmaRelOf, snapshotMetadata } from 'dfdt/update'
+import { setDefaultDevice, tensor } from 'dfdt'
+import { buffer, clone, parameter } from 'dfdt/nn'
+import {
+  average,
+  copy,
+  follow,
+  gammaOf,
+  type ModelSnapshot,
+  postHocEma,
+  postHocWeights,
+  powerEma,
+  sigmaRelOf,
+  snapshotMetadata,
+  update,
+} from 'dfdt/update'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
-import { OptionError } from '../../src/tensor/errors.js'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { OptionError, ShapeError } from '../../src/tensor/errors.js'
 import { snapshotOf, withoutSnapshot } from '../../src/update/post-hoc.js'
+import { devices } from '../devices.js'
 import { goldenBytes } from '../golden-file.js'
 
 interface Golden {
@@ -130,5 +145,103 @@ describe('metadata of a snapshot', () => {
       expect(withoutSnapshot(metadata)).toEqual({ format: 'pt' })
     }
     expect(snapshotOf({ power_ema_step: '', power_ema_gamma: 'x' })).toEqual({})
+  })
+})
+
+describe.each(devices)('postHocEma on $name', ({ make }) => {
+  beforeEach(() => setDefaultDevice(make()))
+
+  class Net {
+    readonly w
+    readonly running_var
+    readonly seen
+    constructor(at: number) {
+      this.w = parameter(tensor([Math.sin(at / 40), 2 + Math.cos(at / 90), at / 400, 7]))
+      this.running_var = buffer(tensor([1 + at]))
+      this.seen = buffer(tensor([at], { dtype: 'i32' }))
+    }
+    forward(): void {}
+  }
+  const valuesOf = ({ w }: { readonly w: { dataSync(): Float32Array } }) => [...w.dataSync()]
+  const steps = 400
+
+  /** Two averages kept as they were at every 50th step, and a third as a training that knew its width would keep it. */
+  function trained(sigmaRel: number) {
+    const source = new Net(0)
+    const kept = [0.05, 0.1].map((width) => ({ width, shadow: follow(source, powerEma({ sigmaRel: width })) }))
+    const wanted = follow(source, powerEma({ sigmaRel }))
+    const snapshots: ModelSnapshot<(typeof wanted)['model']>[] = []
+    for (let step = 1; step <= steps; step++) {
+      update({ target: source, source: new Net(step) }, copy())
+      for (const { shadow } of [...kept, { shadow: wanted }]) shadow.update()
+      if (step % 50 > 0) continue
+      for (const { width, shadow } of kept) snapshots.push({ sigmaRel: width, step, model: clone(shadow.model) })
+    }
+    return { snapshots, kept, wanted: valuesOf(wanted.model) }
+  }
+
+  test('is the average that the training would have kept', () => {
+    const { snapshots, kept, wanted } = trained(0.15)
+    const away = (values: readonly number[]) => Math.hypot(...values.map((x, i) => x - (wanted[i] ?? Number.NaN)))
+    const before = snapshots.map(({ model }) => valuesOf(model))
+    const model = postHocEma(snapshots, { sigmaRel: 0.15 })
+    const { weights } = postHocWeights(snapshots, { sigmaRel: 0.15, step: steps })
+    expect(Math.min(...weights)).toBeLessThan(-0.01)
+    expect(away(valuesOf(model))).toBeLessThan(Math.min(...kept.map(({ shadow }) => away(valuesOf(shadow.model)))) / 10)
+    // What all snapshots agree on stays so, bit for bit; running statistics and integers are the latest.
+    expect(valuesOf(model)[3]).toBe(7)
+    expect([model.running_var.itemSync(), model.seen.itemSync()]).toEqual([1 + steps, steps])
+    expect(snapshots.map((one) => valuesOf(one.model))).toEqual(before)
+    // In any order: the latest is known by its step.
+    const turned = postHocEma([...snapshots].reverse(), { sigmaRel: 0.15 })
+    expect(turned.seen.itemSync()).toBe(steps)
+    valuesOf(turned).forEach((value, i) => {
+      expect(value).toBeCloseTo(valuesOf(model)[i] ?? Number.NaN, 5)
+    })
+    // One of those kept, at a step before the last.
+    const earlier = postHocEma(snapshots, { gamma: gammaOf(0.1), step: 300 })
+    const there = snapshots.find(({ step, sigmaRel }) => step === 300 && sigmaRel === 0.1)
+    valuesOf(earlier).forEach((value, i) => {
+      expect(value).toBeCloseTo(there ? (valuesOf(there.model)[i] ?? Number.NaN) : Number.NaN, 5)
+    })
+  })
+
+  test('an average of the same, positive weights has the same bits', () => {
+    const { snapshots } = trained(0.07)
+    const few = snapshots.slice(-2)
+    const { weights } = postHocWeights(few, { sigmaRel: 0.07, step: steps })
+    const target = clone(few[0]?.model ?? expect.unreachable())
+    average({ target, sources: few.map(({ model }) => model) }, { weights })
+    expect(valuesOf(postHocEma(few, { sigmaRel: 0.07 }))).toEqual(valuesOf(target))
+  })
+
+  test('refuses, before it makes anything', () => {
+    const { snapshots } = trained(0.1)
+    const [first = expect.unreachable(), second = expect.unreachable()] = snapshots.slice(-2)
+    const refuses = (given: readonly ModelSnapshot<object>[], target: Parameters<typeof postHocEma>[1]) => {
+      const run = () => postHocEma(given, target)
+      expect(run).toThrow(OptionError)
+      return expect(run)
+    }
+    refuses([], { sigmaRel: 0.1 }).toThrow('postHocEma: needs at least one snapshot, { sigmaRel, step, model }.')
+    refuses([first, { ...second, model: first.model }], { sigmaRel: 0.1 }).toThrow(
+      'snapshots 1 and 2 are the same model; keep copies, clone(shadow.model)',
+    )
+    refuses([first, second], { sigmaRel: 0.25 }).toThrow(
+      /the snapshots do not give sigmaRel 0\.25 at step 400: the fit error is 10\d\.\d %, over 25\.0 %; keep snapshots/,
+    )
+    refuses(snapshots, { sigmaRel: 0.1, step: 900 }).toThrow('do not give sigmaRel 0.1 at step 900')
+    refuses(snapshots, { sigmaRel: 0.4 }).toThrow('sigmaRel must be above 0 and at most 0.3')
+    refuses(snapshots, { sigmaRel: 0.1, steps: 900 } as never).toThrow('there is no option "steps"')
+    refuses([{ ...first, sigmaRel: Number.NaN } as never], { sigmaRel: 0.1 }).toThrow('sigmaRel must be above 0')
+    expect(postHocEma([first, second], { sigmaRel: 0.25, mostFitError: 2 }).w.shape).toEqual([4])
+    const other = { w: parameter(tensor([1])), seen: buffer(tensor([1], { dtype: 'i32' })), forward() {} }
+    const unlike = () => postHocEma<object>([{ ...first, model: other }, second], { sigmaRel: 0.08 })
+    expect(unlike).toThrow(ShapeError)
+    expect(
+      unlike,
+    ).toThrow(`the latest snapshot and snapshot 1 must have the same structure; 2 differences, nothing was written:
+  parameter "w" is [4] f32 in the latest snapshot but [1] f32 in snapshot 1
+  snapshot 1 has no buffer "running_var" [1] f32`)
   })
 })

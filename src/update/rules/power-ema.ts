@@ -6,8 +6,8 @@ import { OptionError } from '../../shapes/errors.js'
 /**
  * Power-function average: the weights of the past grow as `t^γ`, by `target ← β·target + (1 − β)·source` with
  * `β = (1 − Δ/t)^(γ + 1)`, t the units of training so far and Δ those since the last update. Its width stays the same
- * share of the run, however long that gets, and two of them, saved now and then, give every other width afterwards:
- * `postHocWeights`, or `dfdt average --sigma-rel`.
+ * share of the run, however long that gets, and two of them, kept now and then, give every other width afterwards:
+ * `postHocEma`, or `dfdt average --sigma-rel` on files.
  *
  * Intervals count, so that updating at each hundredth step averages as at each step does.
  *

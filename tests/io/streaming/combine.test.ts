@@ -242,6 +242,24 @@ describe('the arithmetic', () => {
     await device.close()
   })
 
+  test.each(['F16', 'BF16'] as const)('so is one of many %s models, rounded once', async (dtype) => {
+    const device = wasmDevice({ threads: 1 })
+    setDefaultDevice(device)
+    const half = dtype === 'F16' ? 'f16' : 'bf16'
+    const names = Array.from({ length: 11 }, (_, i) => `m${i}`)
+    const values = names.map((_, i) => widen(narrow(weights(3000, 10 + i), half), half))
+    for (const [i, name] of names.entries()) write(name, { w: encode(values[i] ?? new Float32Array(), half, [3000]) })
+    const { tensors } = await run(names, weightedSum(names.map(() => 1 / names.length)), { device })
+    const made = (numbers: ArrayLike<number> = []) => ({
+      w: parameter(tensor([...Array.from(numbers)], { dtype: half })),
+    })
+    const target = made(values[0])
+    average({ target, sources: values.map(made) })
+    const streamed = tensors.get('w')
+    expect(streamed && decode(streamed, 'f32')).toEqual(target.w.dataSync())
+    await device.close()
+  })
+
   test.each(['f32', 'f64'] as const)(
     'a mean of equal models is that model, bit for bit, summed in %s',
     async (accumulate) => {
