@@ -90,10 +90,12 @@ const mostPrograms = 8
  * returns or a variable it assigns stays as it was then.
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, and typed arrays and plain numbers are accepted.
  *
- * A run that fails counts no step and draws no random numbers. Arguments, schedules and exhausted memory fail before the
- * kernels start; an index out of range is found before a parameter changes, unless an update was placed ahead of the
- * lookup. Only when a thread dies while the kernels run, `HalfWrittenError`, are parameters and state lost: until a saved
- * file is loaded (and the optimizer reset), every use of them throws the same error.
+ * A run that fails counts no step, draws no random numbers and leaves parameters, buffers and state as they were:
+ * arguments, schedules and exhausted memory fail before the kernels start, and indices out of range before anything that
+ * lasts is written, wherever in the function the lookup is. There are two exceptions. Indices that the function works out
+ * from what it has written in the same run are found out of range when they are there: what it wrote before stays. And when
+ * a thread dies while the kernels run, `HalfWrittenError`, parameters and state are lost: until a saved file is loaded (and
+ * the optimizer reset), every use of them throws the same error.
  *
  * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
  * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;

@@ -132,8 +132,8 @@ export class Program {
    * One run: arguments in, host work, kernels, results out.
    *
    * What can fail before the kernels (an argument, memory for results, a schedule) fails with nothing changed. When the
-   * kernels fail, counters and random numbers are as before the run. An index out of range is found before what
-   * comes behind its lookup is written. After a `HalfWrittenError` (a thread died) all that the program writes counts as half-written.
+   * kernels fail, counters and random numbers are as before the run, and for an index out of range all that lasts is, too:
+   * see `checksFirst`. After a `HalfWrittenError` (a thread died) all that the program writes counts as half-written.
    */
   run(inputs: readonly TensorRecord[]): unknown {
     const { backend } = this.#device

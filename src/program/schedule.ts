@@ -2,6 +2,7 @@ import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
 import { conv2dTerms, exprsOf, type Kernel, pool2dTerms, type RowsKernel } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
+import { lookupOf } from './checks-first.js'
 import { accesses, type Node } from './node.js'
 
 /**
@@ -18,7 +19,7 @@ const smallest = 3000
 
 /**
  * Puts kernels into as few phases as their dependencies allow, each as early as possible. What lasts (parameters, state)
- * is written only after the indices of earlier kernels were checked: a run that fails for an index has changed nothing.
+ * is written only after the indices of earlier kernels were checked, which `checksFirst` has put there.
  */
 export function schedule(program: readonly Node[]): Phase[] {
   const phases: Phase[] = []
@@ -37,9 +38,11 @@ export function schedule(program: readonly Node[]): Phase[] {
       after(written.get(storage))
       if (write) for (const reader of read.get(storage) ?? []) after(reader)
     }
-    if (touched.some(({ storage, write }) => write && !storage.captured)) checked.forEach(after)
+    const lasts = touched.some(({ storage, write }) => write && !storage.captured)
+    if (lasts) checked.forEach(after)
     const place = { phase, small }
-    if (node.kernel.kind === 'gather' || node.kernel.kind === 'scatter') checked.push(place)
+    // The indices of those that write what lasts themselves have been checked ahead.
+    if (lookupOf(node) && !lasts) checked.push(place)
     for (const { storage, write } of touched) {
       if (write) {
         written.set(storage, place)

@@ -2,6 +2,7 @@ import { input } from '../../kernels/expr.js'
 import { longestRow, type Operand, type RowsKernel, type RowStage } from '../../kernels/kernel.js'
 import { sizeOf } from '../../shapes/strides.js'
 import type { Storage } from '../../tensor/storage.js'
+import { lookupOf } from '../checks-first.js'
 import { accesses, type Node } from '../node.js'
 import { type Bound, Operands, readsAt, readsPosition, rewired, sameOperand, usesOf } from './sweep.js'
 
@@ -209,9 +210,8 @@ function inOrder(a: Node, b: Node): boolean {
   const [x, y] = [accesses(a), accesses(b)]
   const meet = x.some(({ storage, write }) => y.some((other) => other.storage === storage && (write || other.write)))
   // What lasts is written after all indices of the program so far were checked.
-  const checks = (node: Node) => node.kernel.kind === 'gather' || node.kernel.kind === 'scatter'
   const lasts = (all: typeof x) => all.some(({ storage, write }) => write && !storage.captured)
-  return meet || (checks(a) && lasts(y)) || (checks(b) && lasts(x))
+  return meet || (lookupOf(a) && lasts(y)) || (lookupOf(b) && lasts(x))
 }
 
 /** Leaves out the outputs of row kernels that only their own stages read. */
