@@ -211,7 +211,8 @@ function inOrder(a: Node, b: Node): boolean {
   const meet = x.some(({ storage, write }) => y.some((other) => other.storage === storage && (write || other.write)))
   // What lasts is written after all indices of the program so far were checked.
   const lasts = (all: typeof x) => all.some(({ storage, write }) => write && !storage.captured)
-  return meet || (lookupOf(a) && lasts(y)) || (lookupOf(b) && lasts(x))
+  const checks = (node: Node) => lookupOf(node) !== undefined
+  return meet || (checks(a) && lasts(y)) || (checks(b) && lasts(x))
 }
 
 /** Leaves out the outputs of row kernels that only their own stages read. */
