@@ -2,6 +2,8 @@ import { input } from '../kernels/expr.js'
 import { OptionError } from '../shapes/errors.js'
 import { emptyTensor, TensorRecord } from '../tensor/record.js'
 import type { MapKernel } from '../kernels/kernel.js'
+import type { DType } from '../shapes/dtype.js'
+import { copyAllInto } from './foreach.js'
 import { inheritStart } from './start.js'
 import { isModule } from './walk.js'
 
@@ -15,10 +17,23 @@ import { isModule } from './walk.js'
  * @example const teacher = clone(student)
  */
 export function clone<M extends object>(model: M): M {
-  return copyModel('clone', model, (tensor) => copyTensor(tensor)) as M
+  return convertModel('clone', model, (dtype) => dtype) as M
 }
 
-/** The model with each of its tensors replaced by what `copyOf` makes of it, once; the run time of `clone` and `convert`. */
+/** A copy of a model in other dtypes, its values in one pass for each pair of them; the run time of `clone` and `convert`. */
+export function convertModel(op: string, model: object, dtypeOf: (dtype: DType) => DType): object {
+  const copies: (readonly [target: TensorRecord, source: TensorRecord])[] = []
+  const made = copyModel(op, model, (source) => {
+    const target = emptyLike(source, source, dtypeOf(source.dtype))
+    copies.push([target, source])
+    return target
+  })
+  copyAllInto(copies.filter(([, { contiguous }]) => contiguous))
+  for (const [target, source] of copies) if (!source.contiguous) copyStrided(target, source)
+  return made
+}
+
+/** The model with each of its tensors replaced by what `copyOf` makes of it, once. */
 export function copyModel(op: string, model: object, copyOf: (tensor: TensorRecord) => TensorRecord): object {
   const copies = new Map<object, object>()
   const copy = (value: unknown, path: string): unknown => {
@@ -56,22 +71,30 @@ const closureError = (op: string, path: string) =>
   )
 
 /** The same values in new memory, row-major; role, frozen state and start are those of `like`. */
-export function copyTensor(
-  values: TensorRecord,
-  like: Pick<TensorRecord, 'role' | 'frozen'> = values,
-  dtype = values.dtype,
+export function copyTensor(values: TensorRecord, like: Pick<TensorRecord, 'role' | 'frozen'> = values): TensorRecord {
+  const made = emptyLike(values, like)
+  copyStrided(made, values)
+  return made
+}
+
+function emptyLike(
+  { device, shape, dtype }: TensorRecord,
+  like: Pick<TensorRecord, 'role' | 'frozen'>,
+  as = dtype,
 ): TensorRecord {
-  const { device, shape } = values
-  const made = emptyTensor(device, dtype, shape, like.role)
+  const made = emptyTensor(device, as, shape, like.role)
   made.frozen = like.frozen
   inheritStart(made, like)
+  return made
+}
+
+function copyStrided(target: TensorRecord, source: TensorRecord): void {
   const kernel: MapKernel = {
     kind: 'map',
-    shape,
-    inputs: [values.operand()],
-    outputs: [made.operand()],
-    exprs: [input(0, values.dtype).cast(dtype)],
+    shape: source.shape,
+    inputs: [source.operand()],
+    outputs: [target.operand()],
+    exprs: [input(0, source.dtype).cast(target.dtype)],
   }
-  device.run(kernel, [values.storage, made.storage])
-  return made
+  target.device.run(kernel, [source.storage, target.storage])
 }

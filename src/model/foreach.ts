@@ -130,7 +130,25 @@ export function foreachTensors(
   return pass?.results ?? []
 }
 
-/** One tensor's values in another of the same shape, converted. */
+/** One tensor's values in another of the same shape, converted; both contiguous. */
 export function copyInto(target: TensorRecord, source: TensorRecord): void {
-  foreachTensors([input(0, source.dtype).cast(target.dtype)], [{ reads: [source], writes: [target] }], [])
+  copyAllInto([[target, source]])
+}
+
+/** The values of many tensors in others of the same shapes, converted; all contiguous. One pass for each pair of dtypes. */
+export function copyAllInto(copies: readonly (readonly [target: TensorRecord, source: TensorRecord])[]): void {
+  const groups: Stretch[][] = []
+  for (const [target, source] of copies) {
+    const alike = groups.find(([first]) => {
+      const [to, from] = [first?.writes[0], first?.reads[0]]
+      return to?.device === target.device && to.dtype === target.dtype && from?.dtype === source.dtype
+    })
+    const stretch = { reads: [source], writes: [target] }
+    if (alike) alike.push(stretch)
+    else groups.push([stretch])
+  }
+  for (const group of groups) {
+    const [to, from] = [group[0]?.writes[0], group[0]?.reads[0]]
+    if (to && from) foreachTensors([input(0, from.dtype).cast(to.dtype)], group, [])
+  }
 }

@@ -1,4 +1,4 @@
-import { copyModel, copyTensor } from '../model/clone.js'
+import { convertModel } from '../model/clone.js'
 import { type FloatDType, isFloat } from '../shapes/dtype.js'
 import type { Converted } from './types/convert.js'
 
@@ -12,6 +12,4 @@ import type { Converted } from './types/convert.js'
  * @example const small = convert(model, 'bf16') // and back: convert(small, 'f32')
  */
 export const convert = <M extends object, D extends FloatDType>(model: M, dtype: D): Converted<M, D> =>
-  copyModel('convert', model, (tensor) =>
-    copyTensor(tensor, tensor, isFloat(tensor.dtype) ? dtype : tensor.dtype),
-  ) as Converted<M, D>
+  convertModel('convert', model, (own) => (isFloat(own) ? dtype : own)) as Converted<M, D>

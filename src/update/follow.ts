@@ -1,5 +1,5 @@
 import { markAverage } from '../model/averaged.js'
-import { copyModel, copyTensor } from '../model/clone.js'
+import { convertModel } from '../model/clone.js'
 import { freeze } from '../model/freeze.js'
 import type { PathPattern } from '../model/paths.js'
 import { type DType, type FloatDType, isFloat, isHalf } from '../shapes/dtype.js'
@@ -50,7 +50,7 @@ export function follow<M extends object, const D extends FloatDType = never>(
   requireSense(rule, options)
   const dtype: FloatDType | undefined = options.dtype
   const dtypeOf = (own: DType): DType => (!isFloat(own) ? own : (dtype ?? (isHalf(own) ? 'f32' : own)))
-  const target = copyModel('follow', source, (tensor) => copyTensor(tensor, tensor, dtypeOf(tensor.dtype)))
+  const target = convertModel('follow', source, dtypeOf)
   freeze(target)
   markAverage(target)
   const precision = options.precision ?? (dtype && isHalf(dtype) ? 'kahan' : 'plain')
