@@ -6,7 +6,7 @@ import { bytesPerElement } from '../tensor/backend.js'
 import { type Device, recordOn } from '../tensor/device.js'
 import { type Layout, TensorRecord } from '../tensor/record.js'
 import type { Guard, Recorder, Scalars } from '../tensor/recorder.js'
-import { HELD, scope } from '../tensor/scope.js'
+import { captureScope, HELD } from '../tensor/scope.js'
 import { Storage } from '../tensor/storage.js'
 import type { Node } from './node.js'
 import { leavesOf, type Tree } from './tree.js'
@@ -128,7 +128,7 @@ export function capture(device: Device, fn: (standIn: (like: Like) => TensorReco
   const outputs: Output[] = []
   try {
     recordOn(device, recording, () =>
-      scope(() => {
+      captureScope(() => {
         result = fn((like) => {
           const record = standIn(device, like)
           inputs.push(record.storage)

@@ -1,70 +1,37 @@
-import { type Dims, type Shape, sameShape } from '../shapes/dim.js'
-import { type DType, isFloat } from '../shapes/dtype.js'
-import { CaptureError, DeviceError, DTypeError, ShapeError } from '../shapes/errors.js'
-import { sizeOf } from '../shapes/strides.js'
+import { CaptureError, DeviceError } from '../shapes/errors.js'
 import { type Device, defaultDevice, isCapturing } from '../tensor/device.js'
-import { toBytes } from '../tensor/elements.js'
-import { describe, emptyTensor, TensorRecord } from '../tensor/record.js'
-import type { DataOf, Tensor } from '../tensor/tensor.js'
+import { TensorRecord } from '../tensor/record.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { Like } from './capture.js'
 import { Program } from './program.js'
+import { type ArgumentsOf, admittedAll, checkSignature, mapSpecs, type SpecTree, type TensorsOf } from './specs.js'
 import { identityOf, isData, leavesOf, mapTensors, signatureOf } from './tree.js'
 
-/** Shape and dtype of an argument, known before there is one. */
-export interface Spec<S extends Shape = Shape, D extends DType = DType> {
-  readonly shape: S
-  readonly dtype: D
-}
-
-const specOf =
-  <D extends DType>(dtype: D) =>
-  <const S extends Dims>(...shape: S): Spec<[...S], D> => ({ shape: [...shape], dtype })
-
-/** An f32 argument of the stated sizes: `compile([f32(32, 784)], …)`. */
-export const f32 = specOf('f32')
-/** An f16 argument of the stated sizes. */
-export const f16 = specOf('f16')
-/** A bf16 argument of the stated sizes. */
-export const bf16 = specOf('bf16')
-/** An i32 argument of the stated sizes. */
-export const i32 = specOf('i32')
-/** A u32 argument of the stated sizes. */
-export const u32 = specOf('u32')
-/** A bool argument of the stated sizes. */
-export const bool = specOf('bool')
-
-/** The tensors that stated arguments are. */
-export type TensorsOf<Specs extends readonly Spec[]> = {
-  [K in keyof Specs]: Specs[K] extends Spec<infer S, infer D> ? Tensor<S, D> : never
-}
-/** What may be passed for them: tensors, typed arrays, and numbers for scalars. */
-export type ArgumentsOf<Specs extends readonly Spec[]> = {
-  [K in keyof Specs]: Specs[K] extends Spec<infer S, infer D>
-    ? Tensor<S, D> | DataOf<D> | (S extends [] ? number : never)
-    : never
-}
-
-/** What a compiled function gives: its results are values, on no tape. */
+/** What a compiled function gives: its results are values, on no tape. It gives no promises. */
 export type Finished<R> =
   R extends Tensor<infer S, infer D, infer _T>
     ? Tensor<S, D>
-    : R extends readonly unknown[]
-      ? { [K in keyof R]: Finished<R[K]> }
-      : R extends object
-        ? { [K in keyof R]: Finished<R[K]> }
-        : R
+    : R extends PromiseLike<unknown>
+      ? never
+      : R extends (...args: never[]) => unknown
+        ? R
+        : R extends object
+          ? { [K in keyof R]: Finished<R[K]> }
+          : R
 
 /** A compiled function. */
 export interface Compiled<Args extends readonly unknown[], R> {
   (...args: Args): R
   /**
    * The program of the last call, or of the stated signature, as a table: one kernel a line in the order they run, with
-   * the bytes it moves and its arithmetic; `all` threads share it, or `one` runs it because it is small.
+   * what was fused into it, the bytes it moves and its arithmetic; `all` threads share it, or `one` runs it because it is
+   * small. Kernels of a phase do not wait for each other. The arena holds arguments, results and all that lies between
+   * kernels; host effects are what JavaScript does before each run: counting steps, schedules, random keys.
    */
   explain(): string
   /**
    * Runs the function once with these arguments, which counts as a step, and returns `explain()` with the time that each
-   * kernel took by itself.
+   * kernel took by itself. The first runs are slower, while the engine optimises the program: profile after some steps.
    */
   profile(...args: Args): string
   /** How many signatures have a program now. */
@@ -87,8 +54,10 @@ const mostPrograms = 8
  * Models, optimizers and other tensors it mentions, also parameters among its arguments, are used by identity and
  * updated in place; a parameter that it returns comes back as a view. What the host works out per step (learning rates,
  * counters, random keys) is worked out before each run. Any other JavaScript in it runs at the capture only: a number it
- * returns or a variable it assigns stays as it was then.
- * State the signature, `compile([f32(32, 784), i32(32)], fn)`, and typed arrays and plain numbers are accepted.
+ * returns or a variable it assigns stays as it was then, and `if (x.sum().gt(0))` is always taken, since JavaScript holds
+ * every object for true. Values decide with `where()`, or with `update(…, { if: loss.lt(best) })`.
+ * State the signature, `compile([f32(32, 784), i32(32)], fn)`, in arrays and objects if the arguments are, and typed
+ * arrays and plain numbers are accepted.
  *
  * A run that fails counts no step, draws no random numbers and leaves parameters, buffers and state as they were:
  * arguments, schedules and exhausted memory fail before the kernels start, and indices out of range before anything that
@@ -99,6 +68,7 @@ const mostPrograms = 8
  *
  * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
  * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;
+ * `OptionError` for a signature that states no tensors;
  * `DeviceError` when the memory does not suffice; `HalfWrittenError` as above.
  * Torch: `torch.compile(step)`, with backward and optimizer inside, and without guards on Python values.
  * @example
@@ -108,24 +78,26 @@ const mostPrograms = 8
  *   return loss
  * })
  */
-export function compile<const Specs extends readonly Spec[], R>(
+export function compile<const Specs extends readonly SpecTree[], R>(
   signature: Specs,
   fn: (...args: TensorsOf<Specs>) => R,
 ): Compiled<ArgumentsOf<Specs>, Finished<R>>
 export function compile<Args extends readonly unknown[], R>(fn: (...args: Args) => R): Compiled<Args, Finished<R>>
 export function compile(
-  first: readonly Spec[] | ((...args: never[]) => unknown),
+  first: readonly SpecTree[] | ((...args: never[]) => unknown),
   second?: (...args: never[]) => unknown,
 ): Compiled<readonly unknown[], unknown> {
   const specs = typeof first === 'function' ? undefined : first
   const fn = (typeof first === 'function' ? first : second) as ((...args: unknown[]) => unknown) | undefined
-  if (!fn) throw new CaptureError('compile: give the function after the signature: compile([f32(32, 784)], (x) => …).')
+  if (typeof fn !== 'function')
+    throw new CaptureError('compile: needs a function, alone or after a signature: compile([f32(32, 784)], (x) => …).')
+  if (specs) checkSignature(specs)
   return compiled(fn, specs)
 }
 
 function compiled(
   fn: (...args: unknown[]) => unknown,
-  specs: readonly Spec[] | undefined,
+  specs: readonly SpecTree[] | undefined,
 ): Compiled<readonly unknown[], unknown> {
   /** The most recently used comes first. */
   const programs: { readonly key: string; readonly program: Program }[] = []
@@ -134,7 +106,10 @@ function compiled(
     const at = programs.findIndex((known) => known.key === key && known.program.fits)
     const [known] = at < 0 ? [] : programs.splice(at, 1)
     const program =
-      known?.program ?? new Program(device, (standIn) => fn(...(specs?.map(standIn) ?? standIns(args, standIn))))
+      known?.program ??
+      new Program(device, (standIn) =>
+        fn(...(specs?.map((spec) => mapSpecs(spec, standIn)) ?? standIns(args, standIn))),
+      )
     programs.unshift({ key, program })
     if (programs.length > mostPrograms) programs.pop()?.program.release()
     return program
@@ -186,61 +161,4 @@ function requireUsable(device: Device, inputs: readonly TensorRecord[]): void {
     if (input.tape === 'taped')
       throw new CaptureError('compile: an argument is taped; pass it plain and call .trace() inside the function.')
   }
-}
-
-/** The arguments of a stated signature as tensors, of which `own` are made here. */
-function admittedAll(
-  device: Device,
-  specs: readonly Spec[],
-  args: readonly unknown[],
-  own: TensorRecord[],
-): readonly TensorRecord[] {
-  if (args.length !== specs.length) {
-    const expected = specs.length === 1 ? '1 argument' : `${specs.length} arguments`
-    throw new ShapeError(`compile: the function takes ${expected}, got ${args.length}.`)
-  }
-  return specs.map((spec, position) => {
-    const record = admitted(device, spec, args[position], position)
-    if (record !== args[position]) own.push(record)
-    return record
-  })
-}
-
-/** An argument as a tensor of the stated kind. */
-function admitted(device: Device, spec: Spec, value: unknown, position: number): TensorRecord {
-  const { shape, dtype } = spec
-  const expected = `argument ${position} must be a ${describe(spec)}`
-  if (value instanceof TensorRecord) {
-    if (!sameShape(value.shape, shape))
-      throw new ShapeError(`compile: ${expected}, got a ${describe(value)}.`, { shapes: [shape, value.shape] })
-    if (value.dtype !== dtype) throw new DTypeError(`compile: ${expected}, got ${value.dtype}.`)
-    // A parameter is data here; as itself it would be used by identity.
-    return value.role ? value.view() : value
-  }
-  const data = typeof value === 'number' && shape.length === 0 ? [value] : value
-  if (typeof value === 'number' && !isFloat(dtype) && !Number.isInteger(value))
-    throw new DTypeError(`compile: ${expected}, got ${value}, which is no value of ${dtype}.`)
-  const array = arrays[dtype]
-  if (!(data instanceof array) && !(Array.isArray(data) && data !== value)) {
-    const got = typeof value === 'object' ? (value?.constructor.name ?? 'null') : `${value}`
-    throw new DTypeError(`compile: ${expected} or a ${array.name} of its elements, got ${got}.`)
-  }
-  if (data.length !== sizeOf(shape)) {
-    throw new ShapeError(`compile: ${expected} or its ${sizeOf(shape)} elements, got ${data.length} elements.`, {
-      shapes: [shape],
-    })
-  }
-  const made = emptyTensor(device, dtype, shape)
-  made.storage.write(0, toBytes(data, dtype))
-  return made
-}
-
-const arrays = {
-  f64: Float64Array,
-  f32: Float32Array,
-  f16: Float32Array,
-  bf16: Float32Array,
-  i32: Int32Array,
-  u32: Uint32Array,
-  bool: Uint8Array,
 }

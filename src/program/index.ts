@@ -1,14 +1,13 @@
+export { type Compiled, compile, type Finished } from './compile.js'
 export {
   type ArgumentsOf,
   bf16,
   bool,
-  type Compiled,
-  compile,
-  type Finished,
   f16,
   f32,
   i32,
   type Spec,
+  type SpecTree,
   type TensorsOf,
   u32,
-} from './compile.js'
+} from './specs.js'

@@ -16,21 +16,26 @@ export interface ErrorDetails {
   readonly cause?: unknown
 }
 
+/** V8 keeps 10 calls unless told otherwise: a layer in a model in a model has more below the user's own line. */
+const callsShown = 60
+
 /** Root of the error classes: `error instanceof DfdtError` catches all of them. */
 export abstract class DfdtError extends Error {
   abstract readonly code: string
-  readonly op: string | undefined
-  readonly shapes: readonly (readonly number[])[] | undefined
-  readonly path: string | undefined
-  readonly offset: number | undefined
+  // Declared only: Node prints every field that an error has, also those that are undefined.
+  declare readonly op: string | undefined
+  declare readonly shapes: readonly (readonly number[])[] | undefined
+  declare readonly path: string | undefined
+  declare readonly offset: number | undefined
 
-  constructor(message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+  constructor(message: string, { cause, ...details }: ErrorDetails = {}) {
+    const { stackTraceLimit: limit } = Error
+    // Whoever wants no stacks gets none. Reflect, because some hosts freeze the property.
+    if (limit > 0) Reflect.set(Error, 'stackTraceLimit', Math.max(limit, callsShown))
+    super(message, cause === undefined ? undefined : { cause })
+    if (limit > 0) Reflect.set(Error, 'stackTraceLimit', limit)
     this.name = new.target.name
-    this.op = details.op
-    this.shapes = details.shapes
-    this.path = details.path
-    this.offset = details.offset
+    Object.assign(this, details)
   }
 }
 

@@ -6,7 +6,11 @@ import type { Tape } from './tape.js'
 export class Scope {
   readonly created = new Set<TensorRecord>()
   /** `operation` scopes belong to one op: what the op made on the way is owned by its tape entry. */
-  constructor(readonly operation: boolean) {}
+  constructor(
+    readonly operation: boolean,
+    /** For messages about what it has released. */
+    readonly name = 'the scope() it was made in',
+  ) {}
 }
 
 /** Innermost last. */
@@ -56,6 +60,11 @@ export function scope<R>(fn: () => R): R {
   return result
 }
 
+/** The scope of a function that is being captured: its tensors have values only in the runs of the program. */
+export function captureScope<R>(fn: () => R): R {
+  return inScope(new Scope(false, 'the compiled function it was made in'), fn)
+}
+
 /** Runs the body of one op: what it makes besides its result is released, or kept by the tape until backward. */
 export function operation<R>(fn: () => R): R {
   return inScope(new Scope(true), fn)
@@ -68,7 +77,7 @@ function inScope<R>(scope: Scope, fn: () => R): R {
     result = fn()
   } catch (error) {
     open.pop()
-    release(scope.created, 'the scope() it was made in has failed')
+    release(scope.created, `${scope.name} has failed`)
     throw error
   }
   open.pop()
@@ -82,7 +91,7 @@ function inScope<R>(scope: Scope, fn: () => R): R {
   const stays = (record: TensorRecord) => keep.has(record) || (record.recording && tapes.has(record.recording.root))
   const gone = [...scope.created].filter((record) => !stays(record))
   for (const record of scope.created) if (stays(record)) record.joinScope(outer)
-  release(gone, 'the scope() it was made in has ended; return it from the scope to keep it')
+  release(gone, `${scope.name} has ended; return it from there to keep it`)
   return result
 }
 

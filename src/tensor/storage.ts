@@ -102,7 +102,8 @@ export class Storage {
     this.requireWhole()
     if (this.readable) return
     const remedy =
-      'return the tensor from the compiled function and read it outside, or choose between tensors with where()'
+      'return the tensor and read it outside, choose between tensors with where(), ' +
+      'or let a value decide on an update with update(…, { if: loss.lt(best) })'
     throw new CaptureError(
       `compile: a value cannot be read while the function is captured, it has none yet; ${remedy}.`,
     )

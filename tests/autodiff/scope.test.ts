@@ -32,7 +32,7 @@ describe.each(devices)('scope on $name', ({ make }) => {
     })
     expect(result?.arraySync()).toEqual([3, 5, 7])
     expect(() => inner?.dataSync()).toThrow(DisposedError)
-    expect(() => inner?.dataSync()).toThrow('the scope() it was made in has ended; return it from the scope to keep it')
+    expect(() => inner?.dataSync()).toThrow('the scope() it was made in has ended; return it from there to keep it')
     expect(grown).toBe(bytes(3))
     expect(x.arraySync()).toEqual([1, 2, 3])
   })

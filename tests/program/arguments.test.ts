@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { linear } from '../../src/nn/index.js'
-import { tensor } from '../../src/ops/index.js'
+import { tensor, where } from '../../src/ops/index.js'
 import { sgd } from '../../src/optim/index.js'
 import { bool, compile, f32, i32 } from '../../src/program/index.js'
 import { type Device, setDefaultDevice } from '../../src/tensor/device.js'
@@ -118,6 +118,32 @@ for (const { name: on, make } of targets.slice(0, 2)) {
       first.weight.dispose()
       expect(model.weight.disposed).toBe(false)
       expect(first.row.itemSync()).toBe(model.weight.itemSync())
+    })
+
+    it('a stated signature has the structure of the arguments', () => {
+      const body = ({ x, more: [k, { flag }] }: { x: AnyX; more: readonly [AnyX, { flag: AnyX }] }, y: AnyX) => ({
+        sum: x.add(y).mul(k.broadcastTo([2])),
+        chosen: [where(flag, k, k.neg())],
+      })
+      const step = compile([{ x: f32(2), more: [f32(), { flag: bool() }] }, f32(2)], body as AnyX) as AnyX
+      expect(step.explain()).toContain('kernels captured')
+      const y = tensor([10, 20])
+      for (const flag of [true, false]) {
+        const plain = { x: tensor([1, 2]), more: [tensor(3), { flag: tensor(flag) }] } as const
+        const expected = body(plain as AnyX, y)
+        expectSameBits(step(plain, y), expected)
+        // More than was stated is left alone, and order is that of the signature.
+        expectSameBits(step({ id: 'a', more: [3, { flag }], x: Float32Array.of(1, 2) }, y), expected)
+      }
+      expect(step.programs).toBe(1)
+      const cases: [unknown, string][] = [
+        [{ x: y }, 'argument 0.more must be an array of 2, got undefined'],
+        [{ x: y, more: [1] }, 'argument 0.more must be an array of 2, got 1.'],
+        [{ x: y, more: [1, 2] }, 'argument 0.more[1] must be an object with flag, got 2'],
+        [{ x: y, more: [1, {}] }, 'argument 0.more[1].flag must be a bool tensor of shape []'],
+        [y, 'argument 0 must be an object with x, more, got a f32 tensor of shape [2]'],
+      ]
+      for (const [wrong, message] of cases) expect(() => step(wrong, y)).toThrow(message)
     })
 
     it('constants that the function makes are part of the program, alone as results too', () => {

@@ -1,12 +1,19 @@
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { clone } from '../../src/model/clone.js'
-import { batchNorm1d, dropout, linear, sequential } from '../../src/nn/index.js'
+import { batchNorm1d, dropout, linear, relu, sequential } from '../../src/nn/index.js'
 import { crossEntropy, tensor } from '../../src/ops/index.js'
 import { adam, sgd } from '../../src/optim/index.js'
 import { copy, update } from '../../src/update/index.js'
 import { compile, f32, i32 } from '../../src/program/index.js'
-import { CaptureError, DeviceError, DisposedError, DTypeError, ShapeError } from '../../src/shapes/errors.js'
+import {
+  CaptureError,
+  DeviceError,
+  DisposedError,
+  DTypeError,
+  OptionError,
+  ShapeError,
+} from '../../src/shapes/errors.js'
 import { type Device, manualSeed, setDefaultDevice } from '../../src/tensor/device.js'
 import type { Backend } from '../../src/tensor/backend.js'
 import { Device as DeviceOf } from '../../src/tensor/device.js'
@@ -26,6 +33,11 @@ function caught(call: () => unknown): Error {
 
 for (const { name: on, make } of targets) {
   describe(`errors on ${on}`, () => {
+    const { stackTraceLimit } = Error
+    // As in Node; vitest shows more calls, and with them lines that users would not see.
+    beforeEach(() => {
+      Error.stackTraceLimit = 10
+    })
     let device: Device
     let kept: AnyX
     beforeAll(() => {
@@ -33,7 +45,10 @@ for (const { name: on, make } of targets) {
       setDefaultDevice(device)
       kept = linear(2, 2)
     })
-    afterAll(() => device.close())
+    afterAll(() => {
+      Error.stackTraceLimit = stackTraceLimit
+      return device.close()
+    })
     const x = () => tensor([1, 2]) as AnyX
 
     it.each<[string, (y: AnyX) => unknown]>([
@@ -50,12 +65,34 @@ for (const { name: on, make } of targets) {
       const y = x()
       const error = caught(() => compile((t: AnyX) => read(t.mul(2)))(y))
       expect(error).toBeInstanceOf(CaptureError)
-      expect(error.message).toMatch(/captured.*return the tensor.*where\(\)/)
+      expect(error.message).toMatch(/captured.*return the tensor.*where\(\).*update\(…, \{ if:/)
       expect(error.stack).toContain('errors.test.ts')
       y.dispose()
       expect(device.memory().used).toBe(used)
       // Nothing is left in the state of capturing.
       expect(x().add(1).arraySync()).toEqual([2, 3])
+    })
+
+    it('errors of layers in layers point at the line that calls the model', () => {
+      const model = sequential(sequential(sequential(linear(2, 2), relu()), relu()), linear(2, 1)) as AnyX
+      const calls = [
+        () => compile((t: AnyX) => model.forward(t.trace()))(tensor([1, 2, 3])),
+        () => compile(() => clone(model))(),
+        () => model.forward(tensor([1, 2, 3])),
+      ]
+      for (const call of calls) {
+        expect(caught(call).stack).toContain('errors.test.ts')
+        expect(Error.stackTraceLimit).toBe(10)
+      }
+      Error.stackTraceLimit = 0
+      expect(caught(() => model.forward(tensor([1, 2, 3]))).stack).not.toContain('errors.test.ts')
+    })
+
+    it('print what they know, and nothing that they do not', () => {
+      const error = caught(() => linear(2, 2).forward(tensor([1, 2, 3]) as never))
+      expect(error).toMatchObject({ code: 'SHAPE', shapes: [[3], [2, 2]] })
+      expect(Object.values(error)).not.toContain(undefined)
+      expect(inspect(caught(() => compile(() => clone(kept))()))).not.toContain('undefined')
     })
 
     it('a parameter has no value of this step either', () => {
@@ -89,6 +126,7 @@ for (const { name: on, make } of targets) {
       })
       step(x())
       expect(() => leaked.dataSync()).toThrow(DisposedError)
+      expect(() => leaked.dataSync()).toThrow('the compiled function it was made in has ended; return it from there')
     })
 
     it.each<[string, () => unknown, string]>([
@@ -189,7 +227,29 @@ for (const { name: on, make } of targets) {
       expect(captures).toBe(0)
       expect(device.memory().used).toBeLessThan(used + 1024)
       expect(caught(() => (compile([i32()], (n) => n) as AnyX)(1.5)).message).toContain('no value of i32')
-      expect(caught(() => (compile as AnyX)([f32(2)])).message).toContain('give the function after the signature')
+      expect(caught(() => (compile([i32()], (n) => n) as AnyX)(2 ** 31)).message).toContain('no value of i32')
+      for (const none of [[[f32(2)]], [], [3]])
+        expect(caught(() => (compile as AnyX)(...none)).message).toContain(
+          'needs a function, alone or after a signature',
+        )
+    })
+
+    it('signatures that state no tensors, when compiling', () => {
+      const cases: [unknown, string][] = [
+        [[[2, 3]], 'argument 0[0] of the signature is 2,'],
+        [[f32(2), { x: 'f32' }], 'argument 1.x of the signature is "f32"'],
+        [[null], 'argument 0 of the signature is null'],
+        [[{ shape: [2], dtype: 'f8' }], 'argument 0.shape[0] of the signature is 2'],
+        [[new Map()], 'argument 0 of the signature is Map'],
+      ]
+      for (const [signature, message] of cases) {
+        const error = caught(() => (compile as AnyX)(signature, (t: AnyX) => t))
+        expect(error).toBeInstanceOf(OptionError)
+        expect(error.message).toContain(message)
+        expect(error.message).toContain('state f32(32, 784)')
+      }
+      for (const wrong of [() => f32(-1), () => i32(1.5), () => (f32 as AnyX)([2, 3])])
+        expect(caught(wrong)).toBeInstanceOf(ShapeError)
     })
 
     it('an index out of range changes nothing that lasts, and the next run is right', () => {

@@ -5,7 +5,7 @@
  */
 import type { Params } from '../../src/entry/nn.js'
 
-export { compile, crossEntropy, dim, ones, tensor, zeros } from '../../src/entry/index.js'
+export { bool, compile, crossEntropy, dim, f32, i32, ones, tensor, zeros } from '../../src/entry/index.js'
 export {
   avgPool2d as avgPool2dOp,
   avgPoolGlobal as avgPoolGlobalOp,

@@ -21,7 +21,8 @@ export interface MemoryOptions {
 export function readable(bytes: number): string {
   if (bytes < 1024) return `${bytes} bytes`
   const exponent = Math.min(3, Math.floor(Math.log2(bytes) / 10))
-  return `${(bytes / 1024 ** exponent).toFixed(1)} ${['bytes', 'KiB', 'MiB', 'GiB'][exponent]}`
+  // Of the largest unit a tenth is too much to round away: what was needed and what was free would look alike.
+  return `${(bytes / 1024 ** exponent).toFixed(exponent === 3 ? 2 : 1)} ${['bytes', 'KiB', 'MiB', 'GiB'][exponent]}`
 }
 
 /**
@@ -126,9 +127,12 @@ export class DeviceMemory {
         missing > this.maximumPages - now
           ? `(largest free stretch: ${readable(free)})`
           : `and the system gives no more than the ${readable(this.#bytes.byteLength)} that are taken`
+      const remedy =
+        'Free what is not needed any more with scope(() => …) or dispose(), use smaller batches or checkpoint(…), ' +
+        'or run the step with compile(…), which plans its memory'
       throw new DeviceError(
         `${readable(byteLength)} more were needed, but ${readable(this.#used)} of at most ${readable(this.limit)} ` +
-          `are in use ${why}. Free intermediate results with scope(() => …) or run the step with compile(…), which plans its memory.`,
+          `are in use ${why}. ${remedy}.`,
       )
     }
     this.#bytes = new Uint8Array(this.wasm.buffer)

@@ -104,7 +104,7 @@ describe('DeviceMemory', () => {
     m.allocate(4 << 20)
     const refuse = () => m.allocate(5 << 20)
     expect(refuse).toThrow(DeviceError)
-    expect(refuse).toThrow(/5\.0 MiB more were needed, but 4\.0 MiB of at most 1\.0 GiB.*system gives no more.*scope/)
+    expect(refuse).toThrow(/5\.0 MiB more were needed, but 4\.0 MiB of at most 1\.00 GiB.*system gives no more.*scope/)
   })
 
   it('never takes more than asked for, nor more than 4 GiB', () => {

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { chooseMode, hasRelaxedSimd } from '../../../src/backends/wasm/modes.js'
-import { DeviceError } from '../../../src/tensor/errors.js'
+import { createWasmBackend } from '../../../src/backends/wasm/node.js'
+import { DeviceError, OptionError } from '../../../src/tensor/errors.js'
 
 const granted = () => undefined
 const major = Number(process.versions.node.split('.')[0])
@@ -23,5 +24,22 @@ describe('chooseMode', () => {
     if (hasRelaxedSimd())
       expect(() => chooseMode('256', () => 'needs Node 24.')).toThrow(/mode '256' needs Node 24\. Use mode 'fma'/)
     else expect(() => chooseMode('fma', granted)).toThrow(/relaxed SIMD/)
+  })
+})
+
+describe('the environment', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs()
+  })
+
+  it.each([
+    ['DFDT_THREADS', 'two', 'DFDT_THREADS is "two", expected a whole number from 1'],
+    ['DFDT_THREADS', '0', 'DFDT_THREADS is "0"'],
+    ['DFDT_TILE', '9x9', '"9x9", expected one of'],
+    ['DFDT_MODE', '512', '"512", expected'],
+  ])('%s=%s is refused by name', (name, value, message) => {
+    vi.stubEnv(name, value)
+    expect(() => createWasmBackend()).toThrow(name === 'DFDT_MODE' ? DeviceError : OptionError)
+    expect(() => createWasmBackend()).toThrow(message)
   })
 })

@@ -2,7 +2,9 @@
 import {
   adam,
   assign,
+  compile,
   ema,
+  f32,
   follow,
   freeze,
   linear,
@@ -169,3 +171,16 @@ assign(stateOf(linear(3, 4)).weight, zeros([4, 3]).trace())
 stateOf(linear(3, 4)).wait
 // @ts-expect-error
 resetParameters(linear(3, 4), 'head.*')
+
+// Arguments of a stated signature, and their fields
+const stated = compile([{ x: f32(2, 4) }, f32()], ({ x }, k) => x.sum().mul(k))
+// @ts-expect-error
+stated({ x: new Int32Array(8) }, 1)
+// @ts-expect-error
+stated({ y: new Float32Array(8) }, 1)
+// @ts-expect-error
+stated({ x: zeros([4, 2]) }, 1)
+// @ts-expect-error
+stated({ x: zeros([2, 4]) }, true)
+// @ts-expect-error
+compile([[2, 4]], (x: unknown) => x)
