@@ -17,7 +17,20 @@ export interface UpdateTime {
 export const once: UpdateTime = { updates: 0, now: 1, interval: 1 }
 
 /** A number that depends on how many updates came before, from 0: `(n) => (1 + n) / (10 + n)`. */
-export type Schedule = (updates: number) => number
+export interface Schedule {
+  (updates: number): number
+  /**
+   * What checkpoints keep of it and compare, as all of `schedules` have. Functions without a text are not compared, as
+   * nothing says what they compute: `schedules.named` gives them one.
+   */
+  readonly text?: string
+}
+
+/** A number or schedule in the text of a rule. */
+export function textOf(value: unknown): string {
+  if (typeof value !== 'function') return String(value)
+  return 'text' in value && typeof value.text === 'string' ? value.text : 'by a function of its own'
+}
 
 /** A value of each tensor (or of the whole model) that a rule needs before it can begin, worked out in a pass of its own. */
 export interface Measure {
@@ -147,7 +160,7 @@ export function defineRule(definition: RuleDefinition<string, Numbers, string>):
   return {
     kind: scheduled || Object.keys(state).length > 0 ? 'stateful' : 'stateless',
     name,
-    text: `${name} ${JSON.stringify(scalars, (_, value: unknown) => (typeof value === 'function' ? 'schedule' : value))}`,
+    text: [name, ...Object.entries(scalars).map(([scalar, value]) => `${scalar} ${textOf(value)}`)].join(' '),
     get key() {
       key ??= structureOf({ state, measures, scalarCount: names.length, next: whole })
       return key

@@ -1,5 +1,5 @@
 import { OptionError } from '../shapes/errors.js'
-import type { Schedule, UpdateTime } from './define.js'
+import { type Schedule, textOf, type UpdateTime } from './define.js'
 import { written } from './options.js'
 import { gammaOf } from './post-hoc.js'
 
@@ -65,7 +65,7 @@ export function rateOf(op: string, rate: UpdateRate): CheckedRate {
   if (typeof value === 'function')
     return {
       constant: false,
-      text: `${name} by schedule`,
+      text: `${name} ${textOf(value)}`,
       weights: ({ updates, interval }) => over(interval, weightsFor(op, name, value(updates), updates)),
     }
   const weights = weightsFor(op, name, value)

@@ -1,10 +1,17 @@
 import { OptionError } from '../shapes/errors.js'
 import type { Schedule } from './define.js'
+import { requireFunction, written } from './options.js'
 
 /**
  * Rates that change: pure functions of n, the number of updates made before this one (0 at the first). Use them where a
  * rate takes a number: `ema({ decay: schedules.inverse() })`, `ema({ tau: schedules.cosine(0.004, 0, 100_000) })`.
  */
+
+/** A schedule that says what it is: its name and numbers. */
+const told = (text: string, of: (updates: number) => number): Schedule =>
+  Object.assign((updates: number) => of(updates), { text })
+
+const line = (from: number, to: number, updates: number) => `${from} → ${to} over ${updates}`
 
 function requireThat(name: string, holds: boolean, what: string): void {
   if (!holds) throw new OptionError(`${name}: ${what}.`, { op: name })
@@ -20,7 +27,7 @@ const isWeight = (value: number): boolean => value >= 0 && value <= 1
  */
 function warmUp(most = 0.9999): Schedule {
   requireThat('warmUp', isWeight(most), `the largest decay is in [0, 1], got ${most}`)
-  return (n) => Math.min(most, (1 + n) / (10 + n))
+  return told(`warmUp(${most})`, (n) => Math.min(most, (1 + n) / (10 + n)))
 }
 
 /**
@@ -45,7 +52,9 @@ function inverse({
   requireThat('inverse', gamma > 0 && power > 0, `gamma and power are above 0, got ${gamma} and ${power}`)
   const range = isWeight(least) && isWeight(most) && least <= most
   requireThat('inverse', range, `0 ≤ least ≤ most ≤ 1, got ${least} and ${most}`)
-  return (n) => Math.min(most, Math.max(least, -Math.expm1(-power * Math.log1p(n / gamma))))
+  return told(`inverse(gamma ${gamma}, power ${power}, ${least} to ${most})`, (n) =>
+    Math.min(most, Math.max(least, -Math.expm1(-power * Math.log1p(n / gamma)))),
+  )
 }
 
 /**
@@ -61,7 +70,7 @@ function exponential(most = 0.9999, updates = 2000): Schedule {
     isWeight(most) && updates > 0,
     `decay in [0, 1] and updates above 0, got ${most}, ${updates}`,
   )
-  return (n) => most * -Math.expm1(-(n + 1) / updates)
+  return told(`exponential(${most} over ${updates})`, (n) => most * -Math.expm1(-(n + 1) / updates))
 }
 
 /**
@@ -75,7 +84,7 @@ function exponential(most = 0.9999, updates = 2000): Schedule {
 function debias(decay: number): Schedule {
   requireThat('debias', decay >= 0 && decay < 1, `the decay is in [0, 1), got ${decay}`)
   const log = Math.log(decay)
-  return (n) => 1 + (1 - decay) / Math.expm1((n + 1) * log)
+  return told(`debias(${decay})`, (n) => 1 + (1 - decay) / Math.expm1((n + 1) * log))
 }
 
 /**
@@ -87,7 +96,9 @@ function debias(decay: number): Schedule {
  */
 function cosine(from: number, to: number, updates: number): Schedule {
   requireLine('cosine', from, to, updates)
-  return (n) => (n >= updates ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / updates))) / 2)
+  return told(`cosine(${line(from, to, updates)})`, (n) =>
+    n >= updates ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / updates))) / 2,
+  )
 }
 
 /**
@@ -99,7 +110,7 @@ function cosine(from: number, to: number, updates: number): Schedule {
  */
 function linear(from: number, to: number, updates: number): Schedule {
   requireLine('linear', from, to, updates)
-  return (n) => (n >= updates ? to : from + ((to - from) * n) / updates)
+  return told(`linear(${line(from, to, updates)})`, (n) => (n >= updates ? to : from + ((to - from) * n) / updates))
 }
 
 /**
@@ -112,7 +123,9 @@ function linear(from: number, to: number, updates: number): Schedule {
 function power(from: number, to: number, updates: number, exponent: number): Schedule {
   requireLine('power', from, to, updates)
   requireThat('power', exponent > 0, `the exponent is above 0, got ${exponent}`)
-  return (n) => (n >= updates ? to : to + (from - to) * (1 - n / updates) ** exponent)
+  return told(`power(${line(from, to, updates)}, exponent ${exponent})`, (n) =>
+    n >= updates ? to : to + (from - to) * (1 - n / updates) ** exponent,
+  )
 }
 
 /**
@@ -124,7 +137,21 @@ function power(from: number, to: number, updates: number, exponent: number): Sch
  */
 function shareOfRun(share: number): Schedule {
   requireThat('shareOfRun', share > 0, `the share is above 0, got ${share}`)
-  return (n) => share * (n + 1)
+  return told(`shareOfRun(${share})`, (n) => share * (n + 1))
+}
+
+/**
+ * A schedule of your own under a name: what checkpoints keep of it, and compare when they are loaded, where a plain function
+ * is taken on trust. Put its numbers into the name.
+ *
+ * Throws: `OptionError` for a name that is empty, or what is no function.
+ * Torch: none; `LambdaLR.state_dict()` leaves functions out.
+ * @example ema({ decay: schedules.named(`steps of ${k}`, (n) => 1 - 0.1 * 0.5 ** Math.floor(n / k)) })
+ */
+function named(name: string, schedule: (updates: number) => number): Schedule {
+  requireThat('named', typeof name === 'string' && name !== '', `the name is a text, got ${written(name)}`)
+  requireFunction('named', 'the schedule', schedule ?? null)
+  return told(name, schedule)
 }
 
 function requireLine(name: string, from: number, to: number, updates: number): void {
@@ -135,9 +162,10 @@ function requireLine(name: string, from: number, to: number, updates: number): v
 /**
  * Rates that change: pure functions of n, the number of updates made before this one (0 at the first), for use where a
  * rate takes a number. Warm-ups of a decay: `warmUp`, `inverse`, `exponential`, `debias`; from one value to another:
- * `cosine`, `linear`, `power`; half-lives: `shareOfRun`. Any function of n will do as well.
+ * `cosine`, `linear`, `power`; half-lives: `shareOfRun`. Any function of n will do as well; `named` gives it a name for checkpoints, which keep what a
+ * schedule says of itself, `cosine(0.996 → 1 over 100000)`, and refuse a shadow whose schedule is another.
  *
  * Throws: `OptionError` for values out of range, when the schedule is made.
  * @example follow(student, ema({ decay: schedules.cosine(0.996, 1, 100_000) }))
  */
-export const schedules = { warmUp, inverse, exponential, debias, cosine, linear, power, shareOfRun }
+export const schedules = { warmUp, inverse, exponential, debias, cosine, linear, power, shareOfRun, named }

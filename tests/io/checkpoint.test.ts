@@ -8,7 +8,7 @@ import { defaultDevice, manualSeed, ones, setDefaultDevice } from 'dfdt'
 import { loadCheckpoint, parseSafetensors, saveCheckpoint, saveModelSync, writeSafetensors } from 'dfdt/io'
 import { linear } from 'dfdt/nn'
 import { adam, sgd } from 'dfdt/optim'
-import { ema, follow, swa } from 'dfdt/update'
+import { defineRule, ema, follow, type Schedule, schedules, swa, type UpdateRule } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { FormatError, OptionError, ShapeError } from '../../src/tensor/errors.js'
@@ -17,6 +17,13 @@ import { buildLibrary, root } from '../meta/built-library.js'
 
 const stateOf = (model: object) =>
   Object.fromEntries(tensorsOf(model).map(({ path, tensor: t }) => [path, [...t.dataSync()]]))
+
+const weighted = (share: Schedule) =>
+  defineRule({
+    name: 'weighted',
+    scalars: { share },
+    next: ({ target, source }, { share: tau }) => ({ target: tau.fma(source.sub(target), target) }),
+  })
 
 describe.each(devices)('checkpoints on $name', ({ make }) => {
   beforeEach(() => setDefaultDevice(make()))
@@ -81,6 +88,44 @@ describe.each(devices)('checkpoints on $name', ({ make }) => {
     refused({ ...swapped, other: swapped.model }, OptionError, 'the file has no part "other"')
     const wide = linear(4, 2)
     refused({ model: wide, optimizer: adam(wide), teacher: follow(wide, ema({ decay: 0.5 })) }, ShapeError, /\[2, 3\]/)
+  })
+
+  test('another schedule is another shadow, unless it is a function without a name', async () => {
+    const own = (n: number) => 1 / (n + 2)
+    const rules: [said: string, rule: UpdateRule, other: UpdateRule | undefined][] = [
+      [
+        'ema decay cosine(0.5 → 1 over 10)',
+        ema({ decay: schedules.cosine(0.5, 1, 10) }),
+        ema({ decay: schedules.cosine(0.6, 1, 10) }),
+      ],
+      [
+        'ema tau mine of 2',
+        ema({ tau: schedules.named('mine of 2', own) }),
+        ema({ tau: schedules.named('mine of 3', own) }),
+      ],
+      ['ema tau mine of 2', ema({ tau: schedules.named('mine of 2', own) }), ema({ tau: own })],
+      ['ema tau by a function of its own', ema({ tau: own }), ema({ decay: own })],
+      ['ema tau by a function of its own', ema({ tau: own }), undefined],
+      ['weighted share linear(0 → 1 over 5)', weighted(schedules.linear(0, 1, 5)), weighted(schedules.linear(0, 1, 6))],
+    ]
+    for (const [said, rule, other] of rules) {
+      const make = (one: UpdateRule) => {
+        const model = linear(2, 1)
+        return { model, teacher: follow(model, one) }
+      }
+      const file = await saveCheckpoint(make(rule))
+      loadCheckpoint(make(rule), file)
+      if (!other) {
+        loadCheckpoint(make(ema({ tau: (n) => 1 / (n + 5) })), file)
+        continue
+      }
+      const parts = make(other)
+      const before = stateOf(parts.model)
+      const load = () => loadCheckpoint(parts, file)
+      expect(load).toThrow(OptionError)
+      expect(load).toThrow(`but ${said} in the state`)
+      expect(stateOf(parts.model)).toEqual(before)
+    }
   })
 
   test('damaged and other files', async () => {

@@ -10,6 +10,7 @@ import {
   modelStock,
   outerNesterov,
   powerEma,
+  type Schedule,
   schedules,
   slerp,
   swa,
@@ -316,6 +317,27 @@ describe('schedules', () => {
     expect(schedules.linear(0.9, 1, 10)(5)).toBeCloseTo(0.95, 12)
     expect(schedules.cosine(0.9, 1, 10)(5)).toBeCloseTo(0.95, 12)
     expect(schedules.power(0, 1, 10, 2)(5)).toBeCloseTo(0.75, 12)
+  })
+
+  test.each<[text: string, schedule: Schedule]>([
+    ['warmUp(0.9)', schedules.warmUp(0.9)],
+    ['inverse(gamma 2, power 0.75, 0.1 to 0.9)', schedules.inverse({ gamma: 2, power: 0.75, least: 0.1, most: 0.9 })],
+    ['exponential(0.9 over 300)', schedules.exponential(0.9, 300)],
+    ['debias(0.99)', schedules.debias(0.99)],
+    ['cosine(0.996 → 1 over 10000)', schedules.cosine(0.996, 1, 10_000)],
+    ['linear(0.1 → 1e-7 over 10)', schedules.linear(0.1, 1e-7, 10)],
+    ['power(0.1 → 0.5 over 10, exponent 2)', schedules.power(0.1, 0.5, 10, 2)],
+    ['shareOfRun(0.3)', schedules.shareOfRun(0.3)],
+    ['mine, 3', schedules.named('mine, 3', (n) => 1 / (n + 3))],
+  ])('%s says what it is, with all its numbers', (text, schedule) => {
+    expect(schedule.text).toBe(text)
+    expect(schedule(1)).toBeGreaterThan(0)
+  })
+
+  test('a name is a text, and names a function', () => {
+    expect(schedules.named('mine', (n) => n + 0.5)(2)).toBe(2.5)
+    expect(() => schedules.named('', () => 1)).toThrow(OptionError)
+    expect(() => schedules.named('x', 3 as never)).toThrow('the schedule is a function, got 3')
   })
 
   test('debias is the average of zeros, corrected', () => {
