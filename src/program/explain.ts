@@ -1,5 +1,5 @@
-import { nodes as exprNodes } from '../kernels/expr.js'
-import { conv2dSizes, type Kernel, pool2dSizes, type WithEpilogue } from '../kernels/kernel.js'
+import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
+import { conv2dSizes, exprsOf, type Kernel, pool2dSizes, type WithEpilogue } from '../kernels/kernel.js'
 import { touches } from '../kernels/places.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
@@ -37,7 +37,9 @@ export function bytesMoved({ kernel }: Node): number {
       case 'gather':
       case 'scatter': {
         const rows = kernel.outer * kernel.count * kernel.inner
-        return [rows, kernel.count * (kernel.perOuter ? kernel.outer : 1), rows]
+        // What is added to is read and written.
+        const times = kernel.kind === 'scatter' && kernel.combine === 'add' ? 2 : 1
+        return [rows, kernel.count * (kernel.perOuter ? kernel.outer : 1), times * rows]
       }
     }
   }
@@ -72,19 +74,32 @@ const passNames = { forward: 'forward', inputGradient: 'for the input', weightGr
 /** What a kernel does; after `then`, what its epilogue computes. */
 function text({ kernel }: Node): string {
   const { expr } = ('epilogue' in kernel ? kernel.epilogue : undefined) ?? {}
-  if (!expr) return shapeText(kernel)
-  const ops = exprNodes([expr]).flatMap(({ op, args }) => (args.length > 0 ? [op] : []))
-  return `${shapeText(kernel)} then ${ops.length > mostNamed ? `${ops.length} operations` : ops.join(', ')}`
+  return expr ? `${shapeText(kernel)} then ${operations([expr])}` : shapeText(kernel)
 }
-/** Longer epilogues are counted, not spelt out. */
+
+/** The operations that were fused into expressions: a few by name, more by number. */
+function operations(exprs: readonly Expr[]): string {
+  const ops = exprNodes(exprs).flatMap(({ op, args }) => (args.length > 0 ? [op] : []))
+  return ops.length > mostNamed ? `${ops.length} operations` : ops.join(', ')
+}
 const mostNamed = 4
+/** `text` with operations behind `word`, if there are any. */
+const withOperations = (text: string, word: string, exprs: readonly Expr[]): string => {
+  const ops = operations(exprs)
+  return ops === '' ? text : `${text}${word} ${ops}`
+}
+
+/** A number of things: `1 kernel`, `2 kernels`. */
+const plural = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
 
 function shapeText(kernel: Kernel): string {
   switch (kernel.kind) {
     case 'map':
-      return `[${kernel.shape.join(', ')}]`
+      return withOperations(`[${kernel.shape.join(', ')}]`, ':', kernel.exprs)
     case 'reduce':
-      return `${kernel.combine} [${kernel.shape.join(', ')}] over ${kernel.axes.join(', ')}`
+      return withOperations(`${kernel.combine} [${kernel.shape.join(', ')}] over ${kernel.axes.join(', ')}`, ' of', [
+        kernel.expr,
+      ])
     case 'matmul':
       return `${kernel.batch.length > 0 ? `${kernel.batch.join(' x ')} x ` : ''}[${kernel.m}, ${kernel.k}] x [${kernel.k}, ${kernel.n}]`
     case 'conv2d': {
@@ -98,10 +113,15 @@ function shapeText(kernel: Kernel): string {
     case 'scatter':
       return `${kernel.outer} x ${kernel.count} of ${kernel.size}, rows of ${kernel.inner}`
     case 'rows':
-      return `${kernel.stages.map(({ pass }) => pass).join(', ')} of rows [${kernel.shape.join(', ')}]`
+      return withOperations(
+        `${kernel.stages.map(({ pass }) => pass).join(', ')} of rows [${kernel.shape.join(', ')}]`,
+        ':',
+        kernel.stages.map(({ expr }) => expr),
+      )
     case 'foreach': {
       const reduced = kernel.reductions?.length ? `, ${kernel.reductions.length} reduced` : ''
-      return `${kernel.parts.length} tensors, ${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}`
+      const touched = `${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}`
+      return withOperations(`${plural(kernel.parts.length, 'tensor')}, ${touched}`, ':', exprsOf(kernel))
     }
   }
 }
@@ -139,9 +159,9 @@ export function explain({ phases, captured, arenaBytes, effects }: Explained, ti
     ? `${readableTime(times.reduce((sum, each) => sum + each, 0))} kernel by kernel`
     : `about ${readableTime(total(nanoseconds))} on one thread`
   return [
-    `${captured.length} kernels captured, ${steps.length} left after fusing, in ${phases.length} phases`,
+    `${plural(captured.length, 'kernel')} captured, ${steps.length} left after fusing, in ${plural(phases.length, 'phase')}`,
     `${work}, ${time}`,
-    `arena ${kilo(arenaBytes, 'B')}, ${effects} host effects a run`,
+    `arena ${kilo(arenaBytes, 'B')}, ${plural(effects, 'host effect')} a run`,
     ...table([['phase', 'on', 'kernel', 'what', 'moved', 'arithmetic', ...(times ? ['time'] : [])], ...rows]),
   ].join('\n')
 }
