@@ -1,4 +1,5 @@
 import { PREPARE, type SavedState, type SavedTensor, type Stateful } from '../model/saved.js'
+import { countField, requireSound } from '../model/state-fields.js'
 import { Device } from '../tensor/device.js'
 import type { DType } from '../shapes/dtype.js'
 import { FormatError, OptionError } from '../shapes/errors.js'
@@ -52,7 +53,7 @@ export async function saveCheckpoint(
  * Reads a checkpoint into what it was made of, in place. Everything is compared first: nothing is written unless all fits.
  * Returns the metadata.
  *
- * Throws: `FormatError` for a damaged file or one that is no checkpoint; `OptionError` for other parts, or an optimizer or
+ * Throws: `FormatError` for a damaged or edited file, or one that is no checkpoint; `OptionError` for other parts, or an optimizer or
  * shadow of another kind; `ShapeError` listing tensors that do not fit.
  * Torch: `load_state_dict` of each part in turn, which leaves the first ones loaded when a later one fails.
  * @example loadCheckpoint({ model, optimizer, teacher, device: defaultDevice() }, await readFile('run.safetensors'))
@@ -96,9 +97,10 @@ function prepared(
   if (!isWords(words)) throw new FormatError(`load: ${where} says nothing of "${name}"; it is damaged.`)
   if (part instanceof Device) {
     const { seed, draws } = words
-    if (words.kind !== 'device' || typeof seed !== 'number' || typeof draws !== 'number')
+    if (words.kind !== 'device')
       throw new OptionError(`load: "${name}" is a ${words.kind} in ${where}, not a device.`, { op: 'load' })
-    return () => part.generator.load({ seed, draws })
+    requireSound('device', [countField('seed', seed), countField('draws', draws)])
+    return () => part.generator.load({ seed: Number(seed), draws: Number(draws) })
   }
   if (isStateful(part)) {
     const saved = Object.fromEntries([...tensors].map(([path, raw]) => [path, savedTensor(raw)]))

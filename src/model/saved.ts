@@ -1,7 +1,9 @@
 import type { DType } from '../shapes/dtype.js'
+import { sizeOf } from '../shapes/strides.js'
 import { OptionError, ShapeError } from '../shapes/errors.js'
 import { type TypedArray, toBytes } from '../tensor/elements.js'
 import type { TensorRecord } from '../tensor/record.js'
+import { fieldsOf, isCount, requireSound, type StateField } from './state-fields.js'
 
 /** One tensor of a saved state. */
 export interface SavedTensor {
@@ -67,15 +69,17 @@ export function requireSameWords(
 /**
  * What writes the saved values.
  *
- * Throws: `ShapeError` listing tensors that are missing, extra, or of another shape or dtype.
+ * Throws: `FormatError` listing what is no saved tensor; `ShapeError` listing tensors that are missing, extra, or of another shape or dtype.
  */
 export function prepareTensors(
   tensors: ReadonlyMap<string, TensorRecord>,
   saved: Readonly<Record<string, SavedTensor>>,
 ): () => void {
+  const given = fieldsOf(saved) as Readonly<Record<string, SavedTensor>>
+  requireSound('tensors', Object.entries(given).map(tensorField))
   const show = (tensor: { shape: readonly number[]; dtype: DType }) => `[${tensor.shape.join(', ')}] ${tensor.dtype}`
   const here = Object.fromEntries([...tensors].map(([name, tensor]) => [name, show(tensor)]))
-  const there = Object.fromEntries(Object.entries(saved).map(([name, tensor]) => [name, show(tensor)]))
+  const there = Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, show(tensor)]))
   const problems = differing(here, there)
   if (problems.length > 0)
     throw new ShapeError(`load: the state does not fit; nothing was written:\n  ${problems.join('\n  ')}`, {
@@ -84,10 +88,18 @@ export function prepareTensors(
   for (const { storage } of tensors.values()) storage.requireOwn()
   return () => {
     for (const [name, { storage, dtype }] of tensors) {
-      const tensor = saved[name]
+      const tensor = given[name]
       if (tensor) storage.write(0, toBytes(tensor.data, dtype))
     }
   }
+}
+
+/** What callers without types may get wrong. */
+function tensorField([name, value]: [string, unknown]): StateField {
+  const { shape, dtype, data } = fieldsOf(value)
+  const count = Array.isArray(shape) && shape.every(isCount) ? sizeOf(shape) : undefined
+  const sound = typeof dtype === 'string' && ArrayBuffer.isView(data) && 'length' in data && data.length === count
+  return [`"${name}"`, sound ? data : value, sound, 'a dtype, a shape and as many numbers as fill it']
 }
 
 /** Where two descriptions differ, with `missing` for what is not there. */

@@ -2,6 +2,7 @@ import { type Expr, input, scalar } from '../kernels/expr.js'
 import { foreachTensors } from '../model/foreach.js'
 import { isAverage, type Trainable } from '../model/averaged.js'
 import { PREPARE, prepareTensors, readTensors, requireKind, requireSameWords, type SavedState } from '../model/saved.js'
+import { countField, requireSound } from '../model/state-fields.js'
 import { type ModelTensor, trainableOf } from '../model/walk.js'
 import { arithmeticOf, type DType } from '../shapes/dtype.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
@@ -229,6 +230,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
 
   [PREPARE](state: OptimizerState): () => void {
     requireKind(state, 'optimizer')
+    requireSound('optimizer', [countField('steps', state.steps)])
     requireSameWords('the state is of another optimizer', { name: this.name }, { name: state.name })
     const write = prepareTensors(this.#named(), state.tensors)
     return () => {

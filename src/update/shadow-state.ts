@@ -6,6 +6,15 @@ import {
   type SavedState,
   type SavedTensor,
 } from '../model/saved.js'
+import {
+  countField,
+  fieldsOf,
+  hasFields,
+  isCount,
+  requireSound,
+  type StateField,
+  textsField,
+} from '../model/state-fields.js'
 import type { TensorRecord } from '../tensor/record.js'
 import type { Progress } from './clock.js'
 import type { Treatment } from './define.js'
@@ -49,12 +58,58 @@ export async function readState({ tensors, ...rest }: Holding): Promise<ShadowSt
 /**
  * What writes the tensors of a state.
  *
- * Throws: `OptionError` listing settings that differ, `ShapeError` listing tensors that do.
+ * Throws: `FormatError` listing what no shadow has; `OptionError` listing settings that differ, `ShapeError` listing
+ * tensors that do.
  */
 export function prepareState(holding: Holding, state: ShadowState): () => void {
   requireKind(state, 'shadow')
+  requireSound('shadow', [...fieldsOfState(state), ...pendingFields(state.pending)])
   const what = 'the state is of a shadow that follows otherwise'
   requireSameWords(what, holding.settings, state.settings)
   requireSameWords(what, holding.treatments, state.treatments)
+  const expected = `${holding.pending.length}, one for each tensor that a lazy shadow blends`
+  const { length } = state.pending
+  requireSound('shadow', [['the length of pending', length, length === holding.pending.length, expected]])
   return prepareTensors(holding.tensors, state.tensors)
+}
+
+/** What files, and callers without types, may get wrong. */
+function fieldsOfState(state: ShadowState): StateField[] {
+  const { steps, updates, units, unitsBefore } = fieldsOf(state.progress)
+  const { seed, draws } = fieldsOf(state.random)
+  const amount = (name: string, value: unknown, most = Number.MAX_VALUE): StateField => {
+    const sound = typeof value === 'number' && value >= 0 && value <= most
+    return [name, value, sound, most < Number.MAX_VALUE ? `a number from 0 to ${most}` : 'a finite number from 0']
+  }
+  const observed = Object.entries(fieldsOf(state.observed)).map(([name, value]): StateField => {
+    return [`observed.${name}`, value, value === undefined || typeof value === 'number', 'a number']
+  })
+  return [
+    textsField('settings', state.settings),
+    textsField('treatments', state.treatments),
+    countField('progress.steps', steps),
+    countField('progress.updates', updates),
+    ...(isCount(steps) && isCount(updates) ? [amount('progress.updates', updates, steps)] : []),
+    amount('progress.units', units),
+    amount('progress.unitsBefore', unitsBefore, typeof units === 'number' ? units : undefined),
+    ['observed', state.observed, hasFields(state.observed), 'numbers by name'],
+    ...observed,
+    amount('seconds', state.seconds),
+    countField('random.seed', seed),
+    countField('random.draws', draws),
+  ]
+}
+
+/** A blend keeps at most all of the target: logarithms are not above 0, and −∞ is that of a copy. */
+function pendingFields(pending: unknown): StateField[] {
+  if (!Array.isArray(pending)) return [['pending', pending, false, 'a list']]
+  return pending.flatMap((each: unknown, i): StateField[] => {
+    const { count, log } = fieldsOf(each)
+    const none = count === 0
+    const sound = typeof log === 'number' && log <= 0 && (!none || log === 0)
+    return [
+      countField(`pending[${i}].count`, count),
+      [`pending[${i}].log`, log, sound, none ? '0, as nothing is put off' : 'a number not above 0'],
+    ]
+  })
 }
