@@ -170,7 +170,7 @@ function tell({ flags }: Request, method: Method, { plans, bytes, infinite, seco
   const lines = [
     method.title,
     ...(method.details ?? []),
-    `${flags.output}: ${shards}${plural(tensors.length, 'tensor')} ${dtypes.join(' ')}, ${bytesText(bytes)} ` +
+    `${flags.output}: ${shards}${[plural(tensors.length, 'tensor'), ...dtypes].join(' ')}, ${bytesText(bytes)} ` +
       `in ${duration(seconds)}${speed}`,
   ]
   people.write(`${lines.join('\n')}\n`)
@@ -183,7 +183,7 @@ function tell({ flags }: Request, method: Method, { plans, bytes, infinite, seco
 function warnings({ small }: Method, tensors: readonly OutputTensor[], infinite: number): string[] {
   const narrow = tensors.filter(({ dtype, recipe }) => /^B?F16$/.test(dtype) && recipe.steps.length > 0)
   const stalls =
-    `${plural(narrow.length, 'tensor')} of the average are in 16 bits, where steps this small round to nothing; ` +
+    `${plural(narrow.length, 'tensor')} of the average ${narrow.length === 1 ? 'is' : 'are'} in 16 bits, where steps this small round to nothing; ` +
     'keep it in 32 with --dtype f32'
   const overflow =
     `${plural(infinite, 'number')} of the result ${infinite === 1 ? 'is' : 'are'} infinite, F16 ends at 65504; ` +

@@ -33,7 +33,10 @@ export interface Timing {
   readonly every?: number
   /** Not in the first so many steps. Default 0. */
   readonly after?: number
-  /** What holds until then: the first update is a hard copy, or the rule on what the shadow has been. Default `copy`. */
+  /**
+   * With `after`, what the first update is: a hard copy, or the rule on what the shadow has been, which is the source as it
+   * was when following began. Default `copy`.
+   */
   readonly before?: 'copy' | 'keep'
   /** Asked by the host before each update that is due. */
   readonly when?: (state: TrainingState) => boolean
@@ -53,6 +56,10 @@ export function requireTiming(op: string, { every, after, unit, before, when }: 
   whole('after', after, 0)
   requireOneOf(op, 'unit', unit, ['step', 'update', 'sample'])
   requireOneOf(op, 'before', before, ['copy', 'keep'])
+  if (before !== undefined && after === undefined)
+    throw new OptionError(`${op}: before is about the steps before the start; say how many, as in { after: 100 }.`, {
+      op,
+    })
   requireFunction(op, 'when', when)
 }
 

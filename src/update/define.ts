@@ -16,9 +16,12 @@ export interface UpdateTime {
 /** The time of an update that nothing came before, one unit after the beginning. */
 export const once: UpdateTime = { updates: 0, now: 1, interval: 1 }
 
-/** A number that depends on how many updates came before, from 0: `(n) => (1 + n) / (10 + n)`. */
+/**
+ * A number that changes, from n = 0 on: `(n) => (1 + n) / (10 + n)`. For a rate, n is what rates count, as it was at the
+ * update before: steps, or samples. For the numbers of a rule of your own it is how many updates came before.
+ */
 export interface Schedule {
-  (updates: number): number
+  (n: number): number
   /**
    * What checkpoints keep of it and compare, as all of `schedules` have. Functions without a text are not compared, as
    * nothing says what they compute: `schedules.named` gives them one.

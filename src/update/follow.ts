@@ -92,6 +92,7 @@ function requireSense(rule: UpdateRule, options: ShadowOptions): void {
   const refuse = (message: string): never => {
     throw new OptionError(`follow: ${message}.`, { op: 'follow' })
   }
+  if (metrics && rule.treatment !== 'blend') refuse(`${rule.name} does not blend at this rate; leave metrics out`)
   if (!lazy) return
   if (!rule.blend && rule.treatment !== 'copy') refuse(`${rule.name} cannot be put off; lazy is for ema and its family`)
   if (nonFinite !== 'propagate' && nonFinite !== 'skipElement')

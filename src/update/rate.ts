@@ -26,7 +26,7 @@ type RateName = keyof Rates
 /**
  * How fast a target follows its source, named by exactly one of five conventions, because fields use decay, tau, beta and
  * momentum with two opposite meanings: `decay`, `tau`, `halfLife`, `timeConstant` or `sigmaRel`. All but the last may be
- * schedules of how many updates came before.
+ * schedules of what rates count: steps, or samples, until the update before.
  */
 export type UpdateRate = {
   [N in RateName]: { readonly [K in N]: Rates[K] } & { readonly [K in Exclude<RateName, N>]?: never }
@@ -66,7 +66,7 @@ export function rateOf(op: string, rate: UpdateRate): CheckedRate {
     return {
       constant: false,
       text: `${name} ${textOf(value)}`,
-      weights: ({ updates, interval }) => over(interval, weightsFor(op, name, value(updates), updates)),
+      weights: ({ updates, now, interval }) => over(interval, weightsFor(op, name, value(now - interval), updates)),
     }
   const weights = weightsFor(op, name, value)
   return { constant: true, text: `${name} ${String(value)}`, weights: ({ interval }) => over(interval, weights) }

@@ -2,16 +2,13 @@ import { OptionError } from '../shapes/errors.js'
 import type { Schedule } from './define.js'
 import { requireFunction, written } from './options.js'
 
-/**
- * Rates that change: pure functions of n, the number of updates made before this one (0 at the first). Use them where a
- * rate takes a number: `ema({ decay: schedules.inverse() })`, `ema({ tau: schedules.cosine(0.004, 0, 100_000) })`.
- */
+// Functions of n: 0 at the first update, then what the rates of the shadow count (steps, or samples), as it was at the update
+// before. So an average that is updated at each k-th step is as old as one that is updated at each.
 
 /** A schedule that says what it is: its name and numbers. */
-const told = (text: string, of: (updates: number) => number): Schedule =>
-  Object.assign((updates: number) => of(updates), { text })
+const told = (text: string, of: (n: number) => number): Schedule => Object.assign((n: number) => of(n), { text })
 
-const line = (from: number, to: number, updates: number) => `${from} → ${to} over ${updates}`
+const line = (from: number, to: number, steps: number) => `${from} → ${to} over ${steps}`
 
 function requireThat(name: string, holds: boolean, what: string): void {
   if (!holds) throw new OptionError(`${name}: ${what}.`, { op: name })
@@ -58,24 +55,20 @@ function inverse({
 }
 
 /**
- * A decay that warms up over a time: `most · (1 − e^(−(n + 1)/updates))`.
+ * A decay that warms up over a time: `most · (1 − e^(−(n + 1)/steps))`.
  *
  * Throws: `OptionError` for values out of range.
- * Torch: none; Ultralytics' `ModelEMA(decay, tau=updates)`, whose first update counts as 1.
+ * Torch: none; Ultralytics' `ModelEMA(decay, tau=steps)`, whose first update counts as 1.
  * @example ema({ decay: schedules.exponential(0.9999, 2000) })
  */
-function exponential(most = 0.9999, updates = 2000): Schedule {
-  requireThat(
-    'exponential',
-    isWeight(most) && updates > 0,
-    `decay in [0, 1] and updates above 0, got ${most}, ${updates}`,
-  )
-  return told(`exponential(${most} over ${updates})`, (n) => most * -Math.expm1(-(n + 1) / updates))
+function exponential(most = 0.9999, steps = 2000): Schedule {
+  requireThat('exponential', isWeight(most) && steps > 0, `decay in [0, 1] and steps above 0, got ${most}, ${steps}`)
+  return told(`exponential(${most} over ${steps})`, (n) => most * -Math.expm1(-(n + 1) / steps))
 }
 
 /**
  * The decay of a bias-corrected average, without a second tensor: `1 − (1 − d)/(1 − d^(n + 1))`. The first update copies;
- * then the average is that of zeros, divided by `1 − d^n`, at every moment.
+ * then the average is that of zeros, divided by `1 − d^n`, at every moment; nearly so where only each k-th step updates.
  *
  * Throws: `OptionError` unless d is in [0, 1).
  * Torch: none; optax's `ema(decay, debias=True)`.
@@ -84,52 +77,53 @@ function exponential(most = 0.9999, updates = 2000): Schedule {
 function debias(decay: number): Schedule {
   requireThat('debias', decay >= 0 && decay < 1, `the decay is in [0, 1), got ${decay}`)
   const log = Math.log(decay)
-  return told(`debias(${decay})`, (n) => 1 + (1 - decay) / Math.expm1((n + 1) * log))
+  // Exactly 0 at first, which rounding would miss on either side.
+  return told(`debias(${decay})`, (n) => (n === 0 ? 0 : 1 + (1 - decay) / Math.expm1((n + 1) * log)))
 }
 
 /**
- * Half a cosine from one value to another: `to + (from − to)·(1 + cos(πn/updates))/2`, then `to`.
+ * Half a cosine from one value to another: `to + (from − to)·(1 + cos(πn/steps))/2`, then `to`.
  *
  * Throws: `OptionError` for values that are none, or a length below 1.
- * Torch: BYOL's, DINO's and MoCo v3's momentum schedules; DINO's last value is reached one update later here.
+ * Torch: BYOL's, DINO's and MoCo v3's momentum schedules, update by update.
  * @example ema({ decay: schedules.cosine(0.996, 1, 100_000) })
  */
-function cosine(from: number, to: number, updates: number): Schedule {
-  requireLine('cosine', from, to, updates)
-  return told(`cosine(${line(from, to, updates)})`, (n) =>
-    n >= updates ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / updates))) / 2,
+function cosine(from: number, to: number, steps: number): Schedule {
+  requireLine('cosine', from, to, steps)
+  return told(`cosine(${line(from, to, steps)})`, (n) =>
+    n >= steps ? to : to + ((from - to) * (1 + Math.cos((Math.PI * n) / steps))) / 2,
   )
 }
 
 /**
- * A line from one value to another: `from + (to − from)·n/updates`, then `to`.
+ * A line from one value to another: `from + (to − from)·n/steps`, then `to`.
  *
  * Throws: `OptionError` for values that are none, or a length below 1.
  * Torch: none; fairseq's data2vec (`ema_decay` to `ema_end_decay`), I-JEPA's momentum.
  * @example ema({ decay: schedules.linear(0.999, 0.9999, 30_000) })
  */
-function linear(from: number, to: number, updates: number): Schedule {
-  requireLine('linear', from, to, updates)
-  return told(`linear(${line(from, to, updates)})`, (n) => (n >= updates ? to : from + ((to - from) * n) / updates))
+function linear(from: number, to: number, steps: number): Schedule {
+  requireLine('linear', from, to, steps)
+  return told(`linear(${line(from, to, steps)})`, (n) => (n >= steps ? to : from + ((to - from) * n) / steps))
 }
 
 /**
- * From one value to another along a power: `to + (from − to)·(1 − n/updates)^power`, then `to`.
+ * From one value to another along a power: `to + (from − to)·(1 − n/steps)^power`, then `to`.
  *
  * Throws: `OptionError` for values that are none, a length below 1, or a power that is not above 0.
  * Torch: none; TF's `PolynomialDecay`.
  * @example ema({ tau: schedules.power(0.1, 0.001, 10_000, 2) })
  */
-function power(from: number, to: number, updates: number, exponent: number): Schedule {
-  requireLine('power', from, to, updates)
+function power(from: number, to: number, steps: number, exponent: number): Schedule {
+  requireLine('power', from, to, steps)
   requireThat('power', exponent > 0, `the exponent is above 0, got ${exponent}`)
-  return told(`power(${line(from, to, updates)}, exponent ${exponent})`, (n) =>
-    n >= updates ? to : to + (from - to) * (1 - n / updates) ** exponent,
+  return told(`power(${line(from, to, steps)}, exponent ${exponent})`, (n) =>
+    n >= steps ? to : to + (from - to) * (1 - n / steps) ** exponent,
   )
 }
 
 /**
- * A half-life that grows with the run: `share · (n + 1)` updates, so that the average always spans the same part of it.
+ * A half-life that grows with the run: `share · (n + 1)`, so that the average always spans the same part of it, in steps as in samples.
  *
  * Throws: `OptionError` unless the share is above 0.
  * Torch: none; torchtitan's `half_life_fraction`.
@@ -148,22 +142,23 @@ function shareOfRun(share: number): Schedule {
  * Torch: none; `LambdaLR.state_dict()` leaves functions out.
  * @example ema({ decay: schedules.named(`steps of ${k}`, (n) => 1 - 0.1 * 0.5 ** Math.floor(n / k)) })
  */
-function named(name: string, schedule: (updates: number) => number): Schedule {
+function named(name: string, schedule: (n: number) => number): Schedule {
   requireThat('named', typeof name === 'string' && name !== '', `the name is a text, got ${written(name)}`)
   requireFunction('named', 'the schedule', schedule ?? null)
   return told(name, schedule)
 }
 
-function requireLine(name: string, from: number, to: number, updates: number): void {
+function requireLine(name: string, from: number, to: number, steps: number): void {
   requireThat(name, Number.isFinite(from) && Number.isFinite(to), `both ends are numbers, got ${from} and ${to}`)
-  requireThat(name, updates >= 1, `the length is at least 1 update, got ${updates}`)
+  requireThat(name, steps >= 1, `the length is at least 1 step, got ${steps}`)
 }
 
 /**
- * Rates that change: pure functions of n, the number of updates made before this one (0 at the first), for use where a
- * rate takes a number. Warm-ups of a decay: `warmUp`, `inverse`, `exponential`, `debias`; from one value to another:
- * `cosine`, `linear`, `power`; half-lives: `shareOfRun`. Any function of n will do as well; `named` gives it a name for checkpoints, which keep what a
- * schedule says of itself, `cosine(0.996 → 1 over 100000)`, and refuse a shadow whose schedule is another.
+ * Rates that change: pure functions of n, which is 0 at the first update, and then what the rates of the shadow count
+ * (steps; samples or updates with `unit`), as it was at the update before. For use where a rate takes a number. Warm-ups of
+ * a decay: `warmUp`, `inverse`, `exponential`, `debias`; from one value to another: `cosine`, `linear`, `power`; half-lives:
+ * `shareOfRun`. Any function of n will do as well; `named` gives it a name for checkpoints, which keep what a schedule says
+ * of itself, `cosine(0.996 → 1 over 100000)`, and refuse a shadow whose schedule is another.
  *
  * Throws: `OptionError` for values out of range, when the schedule is made.
  * @example follow(student, ema({ decay: schedules.cosine(0.996, 1, 100_000) }))

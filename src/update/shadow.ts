@@ -18,11 +18,12 @@ import { once, type UpdateRule, type UpdateTime } from './define.js'
 import { type Drift, driftOf } from './drift.js'
 import { requireFinite } from './finite.js'
 import { PutOff } from './lazy.js'
+import { requireOptions } from './options.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
 import { repair } from './reseed.js'
 import { type Holding, type Observed, prepareState, readState, type ShadowState } from './shadow-state.js'
 import { stallAdvice } from './stall.js'
-import { type Selection, type Treated, treat } from './treatment.js'
+import { recomputed, type Selection, type Treated, treat } from './treatment.js'
 import { conditionally } from './update.js'
 
 /** How a shadow follows. */
@@ -90,6 +91,10 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
 
 const swapped =
   'The weights of this model are swapped with those of its average; train, update, save and load after evaluateWith(…)'
+
+/** What `await` waits for: promises, also those of other libraries. */
+const isThenable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 
 /** What changes with each call of `update()`. */
 interface Moment {
@@ -182,8 +187,10 @@ export class FollowingShadow<M extends object> {
     return this.#moment.progress.steps
   }
 
-  update({ samples, if: flag }: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> } = {}): void {
+  update(options: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> } = {}): void {
     this.#requireUsable()
+    requireOptions('update', options, ['samples', 'if'])
+    const { samples, if: flag } = options
     if (this.#options.unit === 'sample' && !(Number.isFinite(samples) && Number(samples) > 0)) {
       const message = `update: the shadow counts samples; say how many, as in update({ samples: 32 }), got ${String(samples)}.`
       throw new OptionError(message, { op: 'update' })
@@ -194,6 +201,7 @@ export class FollowingShadow<M extends object> {
     const device = this.#device
     let undo = this.#undo()
     const advance = () => {
+      this.#requireUsable()
       undo = this.#undo()
       const undoPutOff = this.#advance(samples ?? 0, flag !== undefined)
       const undoMoment = undo
@@ -257,7 +265,8 @@ export class FollowingShadow<M extends object> {
     this.#requireUsable()
     if (this.#device.recorder)
       throw new CaptureError('compile: evaluateWith swaps weights outside compiled functions; use shadow.model inside.')
-    const pairs = this.#treated.filter(({ treatment }) => treatment !== 'skip')
+    this.#requireSameTensors()
+    const pairs = this.#treated.filter(({ treatment, reason }) => treatment !== 'skip' || reason === recomputed)
     const other = pairs.find(({ pair: { target, source } }) => target.tensor.dtype !== source.tensor.dtype)
     if (other) {
       const { target, source, path } = other.pair
@@ -292,7 +301,7 @@ export class FollowingShadow<M extends object> {
       back()
       throw error
     }
-    if (result instanceof Promise) return result.finally(back) as R
+    if (isThenable(result)) return Promise.resolve(result).finally(back) as R
     back()
     return result
   }
@@ -301,6 +310,7 @@ export class FollowingShadow<M extends object> {
     this.#requireUsable()
     if (this.#device.recorder)
       throw new CaptureError('compile: a shadow is reset outside compiled functions, where it would be at each run.')
+    this.#requireSameTensors()
     this.#busily(() => this.#copyAll())
     this.#restart()
     if (this.#putOff) this.#putOff.pending = []
@@ -316,6 +326,7 @@ export class FollowingShadow<M extends object> {
       throw new CaptureError(
         'compile: a shadow is repaired outside compiled functions; use reseed({ target, source }).',
       )
+    this.#requireSameTensors()
     this.flush()
     for (const { pair, treatment } of this.#treated) {
       if (treatment === 'skip') continue

@@ -10,8 +10,11 @@ import { copy } from './rules/copy.js'
 import { lerp } from './rules/lerp.js'
 import { update } from './update.js'
 
-/** How good a model is: larger is better. */
+/** How good a model is: larger is better; NaN is worse than any number. */
 export type Score<M> = (model: M) => number | Promise<number>
+
+/** A score to compare by: comparisons with NaN, that of a model which has diverged, would all be false. */
+const comparable = (score: number): number => (Number.isNaN(score) ? Number.NEGATIVE_INFINITY : score)
 
 /** A soup and what is in it. */
 export interface Soup<M> {
@@ -36,7 +39,7 @@ export async function greedySoup<M extends object>(models: readonly M[], score: 
   if (!first) throw new OptionError('greedySoup: needs at least one model.', { op: 'greedySoup' })
   const scored: { model: M; at: number; score: number }[] = []
   for (const [at, model] of models.entries()) scored.push({ model, at, score: await score(model) })
-  scored.sort((a, b) => b.score - a.score || a.at - b.at)
+  scored.sort((a, b) => comparable(b.score) - comparable(a.score) || a.at - b.at)
   const [best = { model: first, at: 0, score: Number.NaN }, ...rest] = scored
   const soup = clone(best.model)
   const trial = clone(best.model)
@@ -46,7 +49,7 @@ export async function greedySoup<M extends object>(models: readonly M[], score: 
     const tried = [...ingredients, next]
     average({ target: trial, sources: tried.map(({ model }) => model as never) })
     const value = await score(trial)
-    if (!(value >= reached)) continue
+    if (!(value >= comparable(reached))) continue
     ingredients = tried
     reached = value
     update({ target: soup, source: trial as never }, copy())
@@ -86,7 +89,7 @@ export async function wiseFt<M extends object>(
   }
   const [first] = points
   if (!first) throw new OptionError('wiseFt: needs at least one alpha.', { op: 'wiseFt' })
-  const best = points.reduce((a, b) => (b.score > a.score ? b : a), first)
+  const best = points.reduce((a, b) => (b.score > comparable(a.score) ? b : a), first)
   at(best.alpha)
   return { model, alpha: best.alpha, points }
 }

@@ -49,6 +49,12 @@ export const selecting = ['only', 'except', 'where', 'buffers', 'frozen'] as con
 const bufferPolicies: readonly BufferPolicy[] = ['copy', 'blend', 'skip', 'recompute']
 const treatments: readonly Treatment[] = ['blend', 'copy', 'skip']
 
+/** Why a tensor is left alone that was not selected. */
+const [notInOnly, inExcept, notWhere] = ['not in only', 'in except', 'where says no']
+/** Why a buffer is left alone that is still the average's own. */
+export const recomputed = 'buffers: recompute'
+const unselected = [notInOnly, inExcept, notWhere]
+
 /** What callers without types may get wrong. */
 export function requireSelection(op: string, selection: Selection): void {
   const { buffers, frozen, only, except, where } = selection
@@ -81,15 +87,21 @@ export function treat(
   const [only, except] = [selected(selection.only), selected(selection.except)]
   const treated = pairs.map((pair): Treated => {
     const { target } = pair
-    if (only && !only.has(target.tensor)) return { pair, treatment: 'skip', reason: 'not in only' }
-    if (except?.has(target.tensor)) return { pair, treatment: 'skip', reason: 'in except' }
-    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: 'where says no' }
+    if (only && !only.has(target.tensor)) return { pair, treatment: 'skip', reason: notInOnly }
+    if (except?.has(target.tensor)) return { pair, treatment: 'skip', reason: inExcept }
+    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: notWhere }
     return { pair, ...byRole(pair, rule, selection) }
   })
-  if (pairs.length > 0 && treated.every(({ reason }) => reason === 'where says no'))
-    throw new OptionError(`${op}: where selects no tensor at all.`, { op })
+  if (pairs.length > 0 && treated.every(({ reason }) => unselected.includes(reason)))
+    throw new OptionError(`${op}: no tensor is left to update by ${given(selection).join(' and ')}; select one.`, {
+      op,
+    })
   return treated
 }
+
+/** Which of its options select. */
+const given = ({ only, except, where }: Selection): string[] =>
+  Object.entries({ only, except, where }).flatMap(([name, value]) => (value === undefined ? [] : [name]))
 
 const infoOf = ({ path, role, tensor: { frozen, shape, dtype } }: ModelTensor): TensorInfo => ({
   path,
@@ -109,7 +121,9 @@ function byRole(
   const { dtype } = target.tensor
   const wanted =
     target.role === 'buffer'
-      ? { policy: buffers === 'recompute' ? 'skip' : buffers, reason: `buffers: ${buffers}` }
+      ? buffers === 'recompute'
+        ? { policy: 'skip' as const, reason: recomputed }
+        : { policy: buffers, reason: `buffers: ${buffers}` }
       : source.tensor.frozen
         ? { policy: frozen, reason: frozen === 'blend' ? rule.name : `frozen: ${frozen}` }
         : { policy: 'blend' as const, reason: rule.name }

@@ -50,6 +50,39 @@ describe.each(devices)('callers on $name', ({ make }) => {
     expect(readingOf(shadow.model)).toBe(7)
   })
 
+  test('a shadow that was disposed of says so, eager or compiled', () => {
+    for (const lazy of [false, true]) {
+      const shadow = follow(new Two(0), rule, { lazy })
+      const step = compile((x: Tensor<[]>) => {
+        shadow.update()
+        return x.add(1)
+      })
+      step(tensor(0))
+      shadow.dispose()
+      expect(() => step(tensor(0))).toThrow('This shadow was disposed')
+      expect(() => shadow.update()).toThrow('This shadow was disposed')
+    }
+  })
+
+  test('a layer that is exchanged is followed, swapped, reset and repaired like the one before', () => {
+    const make = () => {
+      const model = { part: new Two(8) }
+      const shadow = follow(model, rule)
+      model.part = new Two(2)
+      return { model, shadow }
+    }
+    const swapped = make()
+    expect(swapped.shadow.evaluateWith(({ part }) => readingOf(part))).toBe(8)
+    expect(readingOf(swapped.model.part)).toBe(2)
+    const { shadow } = make()
+    shadow.reset()
+    expect(readingOf(shadow.model.part)).toBe(2)
+    const poisoned = make()
+    set(poisoned.shadow.model.part as never, Number.NaN)
+    poisoned.shadow.reseed()
+    expect(readingOf(poisoned.shadow.model.part)).toBe(2)
+  })
+
   test('a rule that is made anew in every step is known again', () => {
     const [target, source] = [new Two(1), new Two(3)]
     const { backend } = recordOf(target.w).device
@@ -85,6 +118,14 @@ describe.each(devices)('callers on $name', ({ make }) => {
       'follow: nonFinite is one of': () => follow(model, rule, loose({ nonFinite: 'skip' })),
       'follow: when is a function, got 5': () => follow(model, rule, loose({ when: 5 })),
       'only is a list of patterns; write { only: ["w"] }': () => follow(model, rule, loose({ only: 'w' })),
+      'follow: before is about the steps before the start': () => follow(model, rule, { before: 'keep' }),
+      'follow: copy does not blend at this rate; leave metrics out': () => follow(model, copy(), { metrics: true }),
+      'follow: no tensor is left to update by only; select one': () => follow(model, rule, { only: [] }),
+      'follow: no tensor is left to update by only and except': () =>
+        follow(model, rule, { only: ['w'], except: ['*'] }),
+      'follow: no tensor is left to update by where': () => follow(model, rule, { where: () => false }),
+      'update: there is no option "sample"; there are samples, if': () =>
+        follow(model, rule).update(loose({ sample: 32 })),
       'update: nonFinite is one of': () =>
         update({ target: new Two(1), source: model }, rule, loose({ nonFinite: 'x' })),
       'update: when is a function, got true': () =>

@@ -1,7 +1,7 @@
-import { compile, ones, setDefaultDevice, type Tensor, tensor } from 'dfdt'
-import { parameter } from 'dfdt/nn'
+import { compile, normal, ones, setDefaultDevice, type Tensor, tensor } from 'dfdt'
+import { batchNorm1d, linear, parameter, recomputeStatistics, sequential } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
-import { copy, ema, follow, update } from 'dfdt/update'
+import { copy, ema, follow, swa, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { recordOf } from '../../src/tensor/record.js'
 import { GradientError, HalfWrittenError, OptionError } from '../../src/tensor/errors.js'
@@ -109,6 +109,31 @@ describe.each(devices)('evaluateWith on $name', ({ make }) => {
     expect(() => readingOf(first.model)).toThrow(HalfWrittenError)
     first.reset()
     expect(first.evaluateWith(readingOf)).toBe(8)
+  })
+
+  test('statistics that were recomputed for the average go with its weights', async () => {
+    const source = sequential(linear(2, 3), batchNorm1d(3))
+    const average = follow(source, swa(), { buffers: 'recompute' })
+    const batches = Array.from({ length: 4 }, () => normal([8, 2]))
+    for (const x of batches) {
+      source.forward(x.trace())
+      average.update()
+    }
+    await recomputeStatistics(average.model, batches, (x) => average.model.forward(x))
+    const [live, own] = [source, average.model].map(({ layers }) => [...layers[1].running_mean.dataSync()])
+    expect(own).not.toEqual(live)
+    expect(average.evaluateWith(({ layers }) => [...layers[1].running_mean.dataSync()])).toEqual(own)
+    expect([...source.layers[1].running_mean.dataSync()]).toEqual(live)
+  })
+
+  test('what can be awaited is waited for, promise or not', async () => {
+    const { source, first } = shadows()
+    const later = () => ({
+      // biome-ignore lint/suspicious/noThenProperty: as builders of queries have it
+      then: (done: (value: unknown) => void) => setTimeout(() => done(readingOf(source)), 1),
+    })
+    expect(await first.evaluateWith(later)).toBe(4)
+    expect(readingOf(source)).toBe(8)
   })
 
   test('an optimizer goes on after it', () => {

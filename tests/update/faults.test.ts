@@ -58,6 +58,35 @@ describe.each(devices)('on $name', ({ name, make }) => {
       expect(lag(ema({ decay: 0.99 }), { every: 10, unit: 'update' }, 1000)).toBeGreaterThan(300)
     })
 
+    test.each<[name: string, rate: Any]>([
+      ['warmUp', { decay: schedules.warmUp() }],
+      ['inverse', { decay: schedules.inverse() }],
+      ['exponential', { decay: schedules.exponential(0.99, 100) }],
+      ['debias', { decay: schedules.debias(0.99) }],
+      ['cosine', { decay: schedules.cosine(0.99, 0.999, 1000) }],
+      ['linear', { decay: schedules.linear(0.99, 0.999, 1000) }],
+      ['power', { tau: schedules.power(0.01, 0.001, 1000, 2) }],
+      ['shareOfRun', { halfLife: schedules.shareOfRun(0.05) }],
+    ])('a warm-up that an interval makes younger: %s every 10 lags as at each step', (_, rate) => {
+      const each = lag(ema(rate), {}, 1000)
+      expect(each).toBeGreaterThan(30)
+      expect(Math.abs(lag(ema(rate), { every: 10 }, 1000) - each)).toBeLessThan(10)
+    })
+
+    test('a half-life that is a share of the run, in samples as in steps', () => {
+      const run = (unit: 'step' | 'sample') => {
+        const source = new One([0])
+        const shadow = follow(source, ema({ halfLife: schedules.shareOfRun(0.05) }), { unit })
+        times(500, (i) => {
+          set(source, i)
+          shadow.update({ samples: 32 })
+        })
+        return scalarOf(shadow.model)
+      }
+      expect(500 - run('step')).toBeGreaterThan(30)
+      expect(Math.abs(run('sample') - run('step'))).toBeLessThan(1)
+    })
+
     test('a power profile with an interval: sigmaRel 0.1 centres at .888 of the run, at .073 in KarrasEMA', () => {
       for (const every of [1, 10, 100])
         expect(1 - lag(ema({ sigmaRel: 0.1 }), { every }, 2000) / 2000).toBeCloseTo(0.888, every === 100 ? 1 : 2)

@@ -250,6 +250,17 @@ describe.each(devices)('rules on $name', ({ make }) => {
     ])
   })
 
+  test('soups without the models that have diverged', async () => {
+    const all = [new Weights(Number.NaN), new Weights(1), new Weights(2), new Weights(Number.NaN)]
+    const score = (model: Weights) => -Math.abs((valuesOf(model)[0] ?? 0) - 1.5)
+    const { ingredients, model } = await greedySoup(all, score)
+    expect(ingredients).toEqual([1, 2])
+    expect(valuesOf(model)).toEqual([1.5])
+    const [base, tuned] = [new Weights(Number.NaN), new Weights(1)]
+    expect((await wiseFt({ base, tuned }, score)).alpha).toBe(1)
+    expect((await greedySoup(all.slice(3), score)).score).toBeNaN()
+  })
+
   test('wiseFt finds the best point between two models', async () => {
     const [base, tuned] = [new Weights(0, 0), new Weights(10, 20)]
     const { alpha, points, model } = await wiseFt({ base, tuned }, (m) => -Math.abs((valuesOf(m)[0] ?? 0) - 4))
@@ -349,6 +360,15 @@ describe('schedules', () => {
       corrected = decay * corrected + (1 - decay) * Math.sin(n)
       raw = d * raw + (1 - d) * Math.sin(n)
       expect(corrected).toBeCloseTo(raw / (1 - d ** (n + 1)), 12)
+    }
+  })
+
+  test('debias copies at first: the weight of what was there is 0, not nearly', () => {
+    for (let i = 0; i < 1000; i++) {
+      const schedule = schedules.debias(i / 1000)
+      expect(schedule(0)).toBe(0)
+      for (const n of [1, 10, 1e6]) expect(schedule(n)).toBeGreaterThanOrEqual(0)
+      for (const n of [1, 10, 1e6]) expect(schedule(n)).toBeLessThanOrEqual(1)
     }
   })
 

@@ -6,7 +6,7 @@ import { type ConstantRate, rateOf, type UpdateRate } from '../rate.js'
  *
  * The rate is named by exactly one of `decay` (weight of the old value), `tau` = 1 − decay (weight of the source),
  * `halfLife` and `timeConstant` (updates after which 1/2, or 1/e, of the old value is left), and `sigmaRel` (see
- * `powerEma`). All but the last may be schedules of how many updates came before; those need `follow`, which counts.
+ * `powerEma`). All but the last may be schedules of the steps (or samples) so far; those need `follow`, which counts.
  * `1 − decay` is worked out in f64. Computed as `t + tau·(s − t)`, or `s − decay·(s − t)` from tau ½ on: equal models stay
  * equal bit for bit. A decay of 0 copies and a decay of 1 changes no parameter, so NaN does not leak through a weight of 0.
  *
