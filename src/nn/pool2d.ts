@@ -1,6 +1,6 @@
 import { avgPoolGlobalRecord, maxPoolGlobalRecord } from '../ops/conv/pool-global.js'
-import { type AvgPoolOptions, poolRecord } from '../ops/conv/pool2d.js'
-import { requireWhole, type WindowOptions } from '../shapes/conv.js'
+import { poolRecord } from '../ops/conv/pool2d.js'
+import { type AvgPoolOptions, requireWhole, type WindowOptions } from '../shapes/conv.js'
 import { OptionError } from '../shapes/errors.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import type { AvgPool2dFactory, AvgPoolGlobal, MaxPool2dFactory, MaxPoolGlobal } from './module.js'

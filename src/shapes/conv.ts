@@ -14,6 +14,12 @@ export interface WindowOptions {
   readonly padding?: number
 }
 
+/** What `avgPool2d` may be told. */
+export interface AvgPoolOptions extends WindowOptions {
+  /** Whether zeros of the padding count as elements of a window. Default: true. */
+  readonly countIncludePad?: boolean
+}
+
 /** What a convolution may be told. */
 export interface ConvOptions extends WindowOptions {
   /** From one element of the window to the next. Default: 1. */
@@ -21,6 +27,14 @@ export interface ConvOptions extends WindowOptions {
   /** Channels are parted into so many groups that do not see each other. Default: 1. */
   readonly groups?: number
 }
+
+/**
+ * Beside options whose type is inferred: a message for a name that Known has not, which the compiler lets pass when
+ * there is another one that it has.
+ */
+export type Only<O, Known> = [Exclude<keyof O, keyof Known>] extends [never]
+  ? unknown
+  : `there is no option "${Exclude<keyof O, keyof Known> & string}"`
 
 /** Option K of O, or D where it is not given. */
 export type Option<O, K, D extends number> = K extends keyof O ? (O[K] extends number ? O[K] : D) : D

@@ -1,10 +1,12 @@
 import type { CHILDREN } from '../../model/module.js'
 import type { Div } from '../../shapes/arithmetic.js'
 import type {
+  AvgPoolOptions,
   Conv2dShape,
   ConvOptions,
   Flatten2d as Flatten2dShape,
   GlobalPool,
+  Only,
   Option,
   PoolShape,
   WindowOptions,
@@ -84,7 +86,7 @@ export type Conv2dFactory = <
   inChannels: I,
   outChannels: O,
   kernel: K,
-  options?: C & { readonly dtype?: D },
+  options?: C & { readonly dtype?: D } & Only<C, Conv2dOptions>,
 ) => C extends { readonly bias: false }
   ? UnbiasedConv2d<
       I,
@@ -120,7 +122,7 @@ export interface MaxPool2d<out K extends number, out St extends number = K, out 
 /** The type of `maxPool2d`. */
 export type MaxPool2dFactory = <const K extends number, const C extends WindowOptions = Record<never, never>>(
   kernel: K,
-  options?: C,
+  options?: C & Only<C, WindowOptions>,
 ) => MaxPool2d<K, Option<C, 'stride', K>, Option<C, 'padding', 0>>
 
 /** The mean of each window of K x K. */
@@ -135,12 +137,9 @@ export interface AvgPool2d<out K extends number, out St extends number = K, out 
     : `avgPool2d(${K}) got a non-tensor`
 }
 /** The type of `avgPool2d`. */
-export type AvgPool2dFactory = <
-  const K extends number,
-  const C extends WindowOptions & { readonly countIncludePad?: boolean } = Record<never, never>,
->(
+export type AvgPool2dFactory = <const K extends number, const C extends AvgPoolOptions = Record<never, never>>(
   kernel: K,
-  options?: C,
+  options?: C & Only<C, AvgPoolOptions>,
 ) => AvgPool2d<K, Option<C, 'stride', K>, Option<C, 'padding', 0>>
 
 /** One number for each channel: the mean or the largest element of its image. */

@@ -1,6 +1,13 @@
 import type { Conv2dKernel, Pair } from '../../kernels/kernel.js'
 import { conv2dNative } from '../../native/conv2d.js'
-import { type ConvOptions, type Convolution, type Convolve, conv2dShape, convolutionOf } from '../../shapes/conv.js'
+import {
+  type ConvOptions,
+  type Convolution,
+  type Convolve,
+  conv2dShape,
+  convolutionOf,
+  type Only,
+} from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { ShapeError } from '../../shapes/errors.js'
@@ -39,7 +46,7 @@ export function conv2d<
   x: Tensor<S, D, T>,
   weight: Arg<Convolve<S, W, O>, Tensor<W, D, T2>>,
   bias?: Tensor<[W[0]], NoInfer<D>, T2>,
-  options?: O,
+  options?: O & Only<O, ConvOptions>,
 ): Res<Convolve<S, W, O>, D, T | T2> {
   return typed(conv2dRecord(recordOf(x), recordOf(weight), bias && recordOf(bias), options))
 }

@@ -1,6 +1,6 @@
 import type { Pair, Pool2dKernel } from '../../kernels/kernel.js'
 import { pool2dNative } from '../../native/pool2d.js'
-import { type Pool, poolShape, type WindowOptions } from '../../shapes/conv.js'
+import { type AvgPoolOptions, type Only, type Pool, poolShape, type WindowOptions } from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { sizeOf } from '../../shapes/strides.js'
@@ -27,14 +27,12 @@ export function maxPool2d<
   const K extends number,
   T extends Tape = never,
   const O extends WindowOptions = Record<never, never>,
->(x: Tensor<S, D, T>, kernel: Arg<Pool<'maxPool2d', S, K, O>, K>, options?: O): Res<Pool<'maxPool2d', S, K, O>, D, T> {
+>(
+  x: Tensor<S, D, T>,
+  kernel: Arg<Pool<'maxPool2d', S, K, O>, K>,
+  options?: O & Only<O, WindowOptions>,
+): Res<Pool<'maxPool2d', S, K, O>, D, T> {
   return typed(poolRecord('max', recordOf(x), kernel as number, options))
-}
-
-/** What `avgPool2d` may be told. */
-export interface AvgPoolOptions extends WindowOptions {
-  /** Whether zeros of the padding count as elements of a window. Default: true. */
-  readonly countIncludePad?: boolean
 }
 
 /**
@@ -53,7 +51,11 @@ export function avgPool2d<
   const K extends number,
   T extends Tape = never,
   const O extends AvgPoolOptions = Record<never, never>,
->(x: Tensor<S, D, T>, kernel: Arg<Pool<'avgPool2d', S, K, O>, K>, options?: O): Res<Pool<'avgPool2d', S, K, O>, D, T> {
+>(
+  x: Tensor<S, D, T>,
+  kernel: Arg<Pool<'avgPool2d', S, K, O>, K>,
+  options?: O & Only<O, AvgPoolOptions>,
+): Res<Pool<'avgPool2d', S, K, O>, D, T> {
   return typed(poolRecord('average', recordOf(x), kernel as number, options))
 }
 
