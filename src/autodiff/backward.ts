@@ -9,7 +9,8 @@ import type { BackwardOptions, Gradients, Tape, Tensor } from '../tensor/tensor.
 import { mapTensors } from '../ops/define.js'
 import { forDType } from '../ops/expressions.js'
 import { packed } from '../ops/movement/views.js'
-import { type Deferred, GradientMap } from './gradients.js'
+import { type Deferred, type Gradient, GradientMap } from './gradients.js'
+import { RowGradient } from './row-gradient.js'
 
 /**
  * Differentiates a scalar with respect to every parameter, and every traced input, it was computed from.
@@ -55,7 +56,7 @@ export function backwardRecord(loss: TensorRecord, { retain = false, accumulate 
   }
   const entries = [...tape.entries].reverse()
   requireUnchanged(loss, entries)
-  const leaves = accumulate ? gradientMapOf(accumulate).take() : new Map<TensorRecord, TensorRecord>()
+  const leaves = accumulate ? gradientMapOf(accumulate).take() : new Map<TensorRecord, Gradient>()
   if (!retain) tape.consume()
   const flow = new Map<TensorRecord, TensorRecord>()
   const deferred: Deferred[] = []
@@ -70,7 +71,7 @@ export function backwardRecord(loss: TensorRecord, { retain = false, accumulate 
 
 /** What has arrived: at parameters, at other tensors of the tape, and what is put off. */
 interface Arrived {
-  readonly leaves: Map<TensorRecord, TensorRecord>
+  readonly leaves: Map<TensorRecord, Gradient>
   readonly flow: Map<TensorRecord, TensorRecord>
   readonly deferred: Deferred[]
 }
@@ -82,7 +83,8 @@ function differentiate(
   retain: boolean,
 ): GradientMap {
   const start = leafOf(loss)
-  add(start ? leaves : flow, start ?? loss, one(loss))
+  if (start) arrive(leaves, start, one(loss))
+  else add(flow, loss, one(loss))
   if (loss.trained)
     sweep(
       entries.filter((entry) => entry.output.trained),
@@ -154,7 +156,7 @@ function requireUnchangedInputs({ op, inputs, versions }: Entry): void {
 function sweep(
   entries: readonly Entry[],
   flow: Map<TensorRecord, TensorRecord>,
-  leaves: Map<TensorRecord, TensorRecord>,
+  leaves: Map<TensorRecord, Gradient>,
   deferred?: Deferred[],
 ): void {
   for (const entry of entries) {
@@ -164,9 +166,10 @@ function sweep(
     entry.inputs.forEach((target, slot) => {
       if (!entry.vjps[slot]) return
       const leaf = leafOf(target)
-      if (leaf || (target.recording && target.trained)) {
-        add(leaf ? leaves : flow, leaf ?? target, vjp(entry, slot, dy))
-      } else if (target.recording) {
+      if (leaf)
+        arrive(leaves, leaf, entry.lookup && slot === 0 ? rowsOf(entry, entry.lookup, leaf, dy) : vjp(entry, slot, dy))
+      else if (target.recording && target.trained) add(flow, target, vjp(entry, slot, dy))
+      else if (target.recording) {
         if (deferred) deferred.push({ entry, slot, dy: dy.view() })
         else add(flow, target, vjp(entry, slot, dy))
       }
@@ -186,7 +189,7 @@ function inputGradients(
     if (target) add(flow, target, vjp(entry, slot, dy))
   }
   // Of parameters that were frozen when the loss was computed, and are not any more.
-  const unused = new Map<TensorRecord, TensorRecord>()
+  const unused = new Map<TensorRecord, Gradient>()
   sweep(entries, flow, unused)
   for (const gradient of unused.values()) gradient.dispose()
   const inputs = new Map<TensorRecord, TensorRecord>()
@@ -200,6 +203,25 @@ function vjp(entry: Entry, slot: number, dy: TensorRecord): TensorRecord {
   requireUnchangedInputs(entry)
   const result = scope(() => entry.vjps[slot]?.(dy) ?? dy)
   return result === dy ? dy.view() : result
+}
+
+/** What a lookup adds to the gradient of its table. */
+function rowsOf(entry: Entry, index: TensorRecord, table: TensorRecord, dy: TensorRecord): RowGradient {
+  requireUnchangedInputs(entry)
+  return RowGradient.of(table.shape, index, dy)
+}
+
+/** Adds `gradient` to what has arrived for a parameter. Rows that were looked up stay apart until others need them. */
+function arrive(leaves: Map<TensorRecord, Gradient>, leaf: TensorRecord, gradient: Gradient): void {
+  const before = leaves.get(leaf)
+  if (gradient instanceof RowGradient && (!before || before instanceof RowGradient)) {
+    leaves.set(leaf, before ? before.plus(gradient) : gradient)
+    return
+  }
+  const sums = new Map<TensorRecord, TensorRecord>()
+  for (const each of before ? [before, gradient] : [gradient])
+    add(sums, leaf, each instanceof RowGradient ? each.toTensor() : each)
+  for (const [target, whole] of sums) leaves.set(target, whole)
 }
 
 const sum = forDType((dtype) => {

@@ -2,6 +2,10 @@ import { GradientError } from '../shapes/errors.js'
 import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
 import { HELD } from '../tensor/scope.js'
 import type { Entry } from '../tensor/tape.js'
+import { RowGradient } from './row-gradient.js'
+
+/** Of a parameter: a tensor of its shape, or the rows of it that were looked up. */
+export type Gradient = TensorRecord | RowGradient
 
 /** A gradient that was not computed because nobody had asked for it yet: of an input rather than a parameter. */
 export interface Deferred {
@@ -27,11 +31,11 @@ export interface Rest {
  * there at once; those of traced inputs are worked out when they are first asked for.
  */
 export class GradientMap {
-  #leaves: Map<TensorRecord, TensorRecord>
+  #leaves: Map<TensorRecord, Gradient>
   #rest: Rest | undefined
   #consumed: string | undefined
 
-  constructor(leaves: Map<TensorRecord, TensorRecord>, rest: Rest | undefined) {
+  constructor(leaves: Map<TensorRecord, Gradient>, rest: Rest | undefined) {
     this.#leaves = leaves
     this.#rest = rest
   }
@@ -50,8 +54,14 @@ export class GradientMap {
     throw new GradientError(`gradients.get: no gradient for this ${describe(record)}: ${why}.`, { op: 'get' })
   }
 
-  /** The gradient of a leaf, or undefined. */
+  /** The gradient of a leaf as a tensor, or undefined. */
   find(leaf: TensorRecord): TensorRecord | undefined {
+    const found = this.arrived(leaf)
+    return found instanceof RowGradient ? found.dense() : found
+  }
+
+  /** The gradient of a leaf as it has arrived, or undefined. */
+  arrived(leaf: TensorRecord): Gradient | undefined {
     if (this.#consumed) throw new GradientError(`These gradients are gone: ${this.#consumed}.`, { op: 'get' })
     const key = leaf.source ?? leaf
     const found = this.#leaves.get(key)
@@ -64,7 +74,7 @@ export class GradientMap {
   }
 
   /** Hands the gradients of the leaves to a later backward, which adds to them. */
-  take(): Map<TensorRecord, TensorRecord> {
+  take(): Map<TensorRecord, Gradient> {
     if (this.#consumed) throw new GradientError(`These gradients are gone: ${this.#consumed}.`, { op: 'backward' })
     const leaves = this.#leaves
     this.#leaves = new Map()
@@ -74,7 +84,8 @@ export class GradientMap {
 
   /** What a scope that returns these gradients must keep. */
   [HELD](): readonly TensorRecord[] {
-    return [...this.#leaves.values(), ...(this.#rest?.held() ?? [])]
+    const leaves = [...this.#leaves.values()].flatMap((leaf) => (leaf instanceof RowGradient ? leaf.held() : leaf))
+    return [...leaves, ...(this.#rest?.held() ?? [])]
   }
 
   toString(): string {

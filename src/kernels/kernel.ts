@@ -113,7 +113,8 @@ export interface MatmulKernel {
 
 /**
  * `output[o, c, i] = source[o, index[c], i]`, or `index[o, c]` when `perOuter`. Source `[outer, size, inner]`,
- * output `[outer, count, inner]`; all contiguous from their offset. Every index is checked before anything is written.
+ * output `[outer, count, inner]`; all contiguous from their offset. Every index is checked before
+ * anything is written, unless they are known to be `inRange`.
  */
 export interface GatherKernel {
   readonly kind: 'gather'
@@ -122,6 +123,8 @@ export interface GatherKernel {
   readonly inner: number
   readonly count: number
   readonly perOuter: boolean
+  /** All indices were checked before, in memory that has not changed since. */
+  readonly inRange?: true
   readonly source: Operand
   readonly index: Operand
   readonly output: Operand
@@ -139,6 +142,8 @@ export interface ScatterKernel {
   readonly inner: number
   readonly count: number
   readonly perOuter: boolean
+  /** All indices were checked before, in memory that has not changed since. */
+  readonly inRange?: true
   readonly source: Operand
   readonly index: Operand
   readonly output: Operand

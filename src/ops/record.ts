@@ -14,13 +14,15 @@ export type ValueVjp = (dy: Value) => Value
 
 /**
  * Puts `output` on the tape of its inputs, if any of them is on one. One vjp per input; undefined where
- * no gradient flows. Without a taped input this does nothing, so untaped code pays nothing.
+ * no gradient flows. Without a taped input this does nothing, so untaped code pays nothing. `lookup` are the indices where
+ * the output is rows of the first input.
  */
 export function record(
   op: string,
   output: TensorRecord,
   inputs: readonly TensorRecord[],
   vjps: readonly (ValueVjp | undefined)[],
+  lookup?: TensorRecord,
 ): TensorRecord {
   if (!isRecording()) return output
   for (const input of inputs) {
@@ -46,7 +48,7 @@ export function record(
   else output.pending = tape
   output.trained = inputs.some((input) => input.trained || isTrainable(input))
   const untyped = vjps.map((vjp) => vjp && ((dy: TensorRecord) => recordOf(vjp(typed<Value>(dy)))))
-  tape.record({ op, output, inputs, vjps: untyped, owned: takeIntermediates(output) })
+  tape.record({ op, output, inputs, vjps: untyped, lookup, owned: takeIntermediates(output) })
   return output
 }
 

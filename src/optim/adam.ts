@@ -15,13 +15,17 @@ export interface AdamOptions {
   readonly weightDecay: number
 }
 
-const check = ({ beta1, beta2, eps, weightDecay }: AdamOptions): string | undefined => {
+const check = ({ beta1, beta2, eps, weightDecay }: AdamOptions): string | undefined =>
+  checkBetas({ beta1, beta2 }) ?? atLeastZero({ eps, weightDecay })
+
+/** What is wrong with the weights of the moments, if anything. */
+export function checkBetas({ beta1, beta2 }: Pick<AdamOptions, 'beta1' | 'beta2'>): string | undefined {
   for (const [name, beta] of [
     ['beta1', beta1],
     ['beta2', beta2],
   ] as const)
     if (!(beta >= 0 && beta < 1)) return `${name} must be in [0, 1), got ${beta}`
-  return atLeastZero({ eps, weightDecay })
+  return undefined
 }
 
 const adamDefaults: AdamOptions = { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
@@ -41,7 +45,7 @@ export const adam = defineOptimizer({
   state: () => ['m', 'v'],
   check,
   scalars: adamScalars,
-  update: ({ p, g, m, v }, s, { weightDecay }) => stepped(p, weightDecay === 0 ? g : s.weightDecay.fma(p, g), m, v, s),
+  update: ({ p, g, m, v }, s, { weightDecay }) => adamStep(p, weightDecay === 0 ? g : s.weightDecay.fma(p, g), m, v, s),
 })
 
 /**
@@ -58,19 +62,23 @@ export const adamw = defineOptimizer({
   state: () => ['m', 'v'],
   check,
   scalars: adamScalars,
-  update: ({ p, g, m, v }, s) => stepped(p.mul(s.shrink), g, m, v, s),
+  update: ({ p, g, m, v }, s) => adamStep(p.mul(s.shrink), g, m, v, s),
 })
 
 type Scalar = 'step' | 'take1' | 'keep2' | 'take2' | 'eps' | 'weightDecay' | 'shrink'
 
-/** The step common to both. √(1 − β₂ᵗ) is in `step` and `eps`, so one division an element is enough. */
-function stepped(p: Expr, g: Expr, m: Expr, v: Expr, s: Readonly<Record<Scalar, Expr>>) {
+/** The step common to all. √(1 − β₂ᵗ) is in `step` and `eps`, so one division an element is enough. */
+export function adamStep(p: Expr, g: Expr, m: Expr, v: Expr, s: Readonly<Record<Scalar, Expr>>) {
   const first = s.take1.fma(g.sub(m), m)
   const second = g.mul(s.take2).fma(g, v.mul(s.keep2))
   return { p: s.step.fma(first.div(second.sqrt().add(s.eps)), p), m: first, v: second }
 }
 
-function adamScalars(options: Omit<AdamOptions, 'lr'> & { readonly lr: number }, step: number): Record<Scalar, number> {
+/** The numbers of one step. */
+export function adamScalars(
+  options: Omit<AdamOptions, 'lr'> & { readonly lr: number },
+  step: number,
+): Record<Scalar, number> {
   const { lr, beta1, beta2, eps, weightDecay } = options
   const root = Math.sqrt(1 - beta2 ** step)
   return {

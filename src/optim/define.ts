@@ -1,5 +1,5 @@
 import { type Expr, input, scalar } from '../kernels/expr.js'
-import { foreachTensors } from '../model/foreach.js'
+import { foreachTensors, type Stretch } from '../model/foreach.js'
 import { isAverage, type Trainable } from '../model/averaged.js'
 import { PREPARE, prepareTensors, readTensors, requireKind, requireSameWords, type SavedState } from '../model/saved.js'
 import { countField, requireSound } from '../model/state-fields.js'
@@ -11,6 +11,11 @@ import { fillTensor } from '../tensor/fill.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import type { Gradients } from '../tensor/tensor.js'
 import { gradientMapOf } from '../autodiff/backward.js'
+import type { GradientMap } from '../autodiff/gradients.js'
+import { RowGradient } from '../autodiff/row-gradient.js'
+import { mapRows, summedByIndex } from '../ops/index/map-rows.js'
+import type { Scalars as Numbers } from '../tensor/recorder.js'
+import { scope } from '../tensor/scope.js'
 
 /** A learning rate, or one that depends on the number of the step, counted from 1. */
 export type LearningRate = number | ((step: number) => number)
@@ -42,6 +47,11 @@ export interface OptimizerDefinition<O extends OptimizerOptions, State extends s
     scalars: Readonly<Record<NoInfer<Scalars>, Expr>>,
     options: O,
   ) => Readonly<Record<'p', Expr> & Partial<Record<NoInfer<State>, Expr>>>
+  /**
+   * What becomes of rows of a table that the loss did not look up, under these options: `same` where a gradient of 0 changes
+   * nothing, so that they need not be touched; `only` where they stay whatever the formula says. Else they are updated, too.
+   */
+  readonly untouched?: (options: O) => 'same' | 'only' | undefined
   /** Says what is wrong with the options, if anything. */
   readonly check?: (options: O) => string | undefined
 }
@@ -160,7 +170,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     const entries = trainableOf(this.#model)
     this.#allocate(entries)
     const slots = entries.flatMap(({ tensor }) => this.#slots.get(tensor) ?? [])
-    const missing = slots.filter(({ entry }) => !map.find(entry.tensor)).map(({ entry }) => `"${entry.path}"`)
+    const missing = slots.filter(({ entry }) => !map.arrived(entry.tensor)).map(({ entry }) => `"${entry.path}"`)
     if (missing.length > 0) {
       const what = missing.length === 1 ? `parameter ${missing[0]} has` : `parameters ${missing.join(', ')} have`
       const remedy = 'use them in the loss, or take them out of training with freeze(model, path)'
@@ -187,10 +197,14 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       return Object.values<number>(this.#scalars())
     })
     for (const { group, exprs } of groups) {
-      const stretches = group.map(({ entry, state }) => {
-        const gradient = map.find(entry.tensor)
-        return { reads: [entry.tensor, ...(gradient ? [gradient] : []), ...state], writes: [entry.tensor, ...state] }
-      })
+      const stretches: Stretch[] = []
+      for (const { entry, state } of group) {
+        const rows = this.#rowsOf(map, entry.tensor)
+        const gradient = rows ? undefined : map.find(entry.tensor)
+        const tables = [entry.tensor, ...state]
+        if (rows) updateRows(exprs, entry.tensor, state, rows, scalars)
+        else if (gradient) stretches.push({ reads: [entry.tensor, gradient, ...state], writes: tables })
+      }
       foreachTensors(exprs, stretches, scalars)
     }
     device.onHost(
@@ -284,6 +298,15 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     })
   }
 
+  /** The gradient of a table of which only the looked up rows change, where that is less work or what is meant. */
+  #rowsOf(map: GradientMap, table: TensorRecord): RowGradient | undefined {
+    const gradient = map.arrived(table)
+    if (!(gradient instanceof RowGradient)) return undefined
+    const untouched = this.#definition.untouched?.(this.options)
+    const fewer = gradient.count * dearer <= (table.shape[0] ?? 0)
+    return untouched === 'only' || (untouched === 'same' && fewer) ? gradient : undefined
+  }
+
   #lower(dtype: DType, names: readonly Scalars[]): readonly Expr[] {
     const key = `${dtype} ${JSON.stringify({ ...this.options, lr: 0 })}`
     const known = this.#exprs.get(key)
@@ -304,6 +327,25 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
       Number.isFinite(lr) && lr >= 0 ? this.#definition.check?.(options) : `lr must be at least 0, got ${lr}`
     if (problem) throw new OptionError(`${this.name}: ${problem}.`, { op: this.name })
   }
+}
+
+/** What a row costs that is taken out of its table, changed and put back, in rows that are changed in place. */
+const dearer = 4
+
+/** The step on the rows that were looked up. */
+function updateRows(
+  exprs: readonly Expr[],
+  parameter: TensorRecord,
+  state: readonly TensorRecord[],
+  rows: RowGradient,
+  scalars: Numbers,
+): void {
+  scope(() => {
+    const { index, values } = rows.listed()
+    const listed = summedByIndex(index, values, rows.shape[0] ?? 0)
+    const reads = [{ table: parameter }, { listed }, ...state.map((table) => ({ table }))]
+    mapRows({ index, reads, exprs, writes: [parameter, ...state], scalars })
+  })
 }
 
 /** What is wrong with the first of some options that is negative or not a number, if any is. */

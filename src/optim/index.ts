@@ -9,3 +9,4 @@ export {
 } from './define.js'
 export { type RmspropOptions, rmsprop } from './rmsprop.js'
 export { type SgdOptions, sgd } from './sgd.js'
+export { type SparseAdamOptions, sparseAdam } from './sparse-adam.js'

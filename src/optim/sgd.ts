@@ -20,6 +20,8 @@ const defaults: SgdOptions = { lr: 1e-2, momentum: 0, dampening: 0, weightDecay:
  * Stochastic gradient descent: `g ← g + weightDecay·p`, `v ← momentum·v + (1 − dampening)·g`,
  * `p ← p − lr·v`, or with Nesterov `p ← p − lr·(g + momentum·v)`.
  *
+ * Without momentum and weight decay only the rows of an embedding that were looked up are read and written, if they are few.
+ *
  * Throws: `OptionError` for values out of range.
  * Torch: `torch.optim.SGD`; as there, the first velocity is `g` without dampening. `lr` defaults to 1e-3 there.
  * Paper: Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum", 2013.
@@ -29,6 +31,7 @@ export const sgd = defineOptimizer({
   name: 'sgd',
   defaults,
   state: ({ momentum }) => (momentum === 0 ? [] : ['v']),
+  untouched: ({ momentum, weightDecay }) => (momentum === 0 && weightDecay === 0 ? 'same' : undefined),
   check: ({ momentum, dampening, weightDecay, nesterov }) => {
     if (!(momentum >= 0 && momentum < 1)) return `momentum must be in [0, 1), got ${momentum}`
     if (!Number.isFinite(dampening)) return `dampening must be a finite number, got ${dampening}`

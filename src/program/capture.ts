@@ -7,7 +7,7 @@ import { type Device, recordOn } from '../tensor/device.js'
 import { type Layout, TensorRecord } from '../tensor/record.js'
 import type { Guard, Recorder, Scalars } from '../tensor/recorder.js'
 import { captureScope, HELD } from '../tensor/scope.js'
-import { Storage } from '../tensor/storage.js'
+import { Storage, type Unsettled } from '../tensor/storage.js'
 import type { Node } from './node.js'
 import { leavesOf, type Tree } from './tree.js'
 
@@ -34,13 +34,19 @@ class Recording implements Recorder {
   readonly constants: Storage[] = []
   readonly frozen = new Map<TensorRecord, boolean>()
 
+  readonly settled = new Map<Storage, Set<Unsettled>>()
+  readonly asTheyAre = new Set<Node>()
+
+  #asItIs = false
   #guards: readonly Guard[] = []
   #after: readonly Storage[] = []
 
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void {
     const count = slotCount(exprsOf(kernel), 'scalar')
     const refs = Array.from({ length: count }, (_, index) => ({ source: scalars, index }))
-    this.nodes.push({ kernel, storages, scalars: refs, guards: this.#guards, after: this.#after })
+    const node = { kernel, storages, scalars: refs, guards: this.#guards, after: this.#after }
+    this.nodes.push(node)
+    if (this.#asItIs) this.asTheyAre.add(node)
   }
 
   onHost(run: () => void, undo?: () => void): void {
@@ -71,6 +77,20 @@ class Recording implements Recorder {
     }
   }
 
+  settledRows(storage: Storage, reader: Unsettled): void {
+    this.settled.set(storage, (this.settled.get(storage) ?? new Set()).add(reader))
+  }
+
+  asItIs(body: () => void): void {
+    const outer = this.#asItIs
+    this.#asItIs = true
+    try {
+      body()
+    } finally {
+      this.#asItIs = outer
+    }
+  }
+
   parameter(record: TensorRecord): void {
     this.frozen.set(record, record.frozen)
   }
@@ -91,6 +111,10 @@ export interface Captured {
   readonly constants: readonly Storage[]
   /** Parameters that took part, and whether each was frozen. */
   readonly frozen: ReadonlyMap<TensorRecord, boolean>
+  /** Kernels that read memory as it is, whatever has been put off on it. */
+  readonly asTheyAre: ReadonlySet<Node>
+  /** Who reads what of storages is part of the program, before rows of them change. */
+  readonly settled: ReadonlyMap<Storage, ReadonlySet<Unsettled>>
   /** What the arguments were captured as. */
   readonly inputs: readonly Storage[]
   /** What the function returned, with its tensors in the order of `outputs`. */
@@ -146,6 +170,6 @@ export function capture(device: Device, fn: (standIn: (like: Like) => TensorReco
     for (const storage of recording.constants) storage.release()
     throw error
   }
-  const { nodes, effects, checks, constants, frozen } = recording
-  return { nodes, effects, checks, constants, frozen, inputs, result, outputs }
+  const { nodes, effects, checks, constants, frozen, settled, asTheyAre } = recording
+  return { nodes, effects, checks, constants, frozen, settled, asTheyAre, inputs, result, outputs }
 }

@@ -10,13 +10,22 @@ interface Lookup {
 }
 
 export function lookupOf({ kernel, storages }: Node): Lookup | undefined {
-  if (kernel.kind !== 'gather' && kernel.kind !== 'scatter') return undefined
+  if ((kernel.kind !== 'gather' && kernel.kind !== 'scatter') || kernel.inRange) return undefined
   const indices = storages[1]
   return indices && { kernel, indices }
 }
 
+/** Whether a kernel takes indices that others have checked: it comes after them. */
+export const trustsIndices = ({ kernel }: Node): boolean => 'inRange' in kernel && kernel.inRange === true
+
 /** Whether a kernel refuses indices out of range and does nothing else: it looks up rows of no elements. */
 export const onlyChecks = ({ kernel }: Node): boolean => kernel.kind === 'gather' && kernel.inner === 0
+
+/** A kernel that refuses the indices that `node` refuses, and does nothing else. */
+export function checkOf(node: Node): Node | undefined {
+  const lookup = lookupOf(node)
+  return lookup && (onlyChecks(node) ? node : checkAlone(node, lookup))
+}
 
 /**
  * The program with its indices checked before it writes what lasts: what does, and what depends on that, comes behind the

@@ -49,6 +49,8 @@ export class Program {
   readonly #written: readonly Storage[]
   /** Of those, what every run writes from end to end without reading any of it. */
   readonly #replaced: ReadonlySet<Storage>
+  /** Whose reading of storages is part of it: only rows of those are written. */
+  readonly #settled: ReadonlyMap<Storage, ReadonlySet<Unsettled>>
   /** What it touches other than by work that settles it. */
   readonly #direct: readonly Storage[]
   readonly #text: (times?: readonly number[]) => string
@@ -83,6 +85,7 @@ export class Program {
     this.#written = [...new Set(program.flatMap(lastingWrites))]
     this.#replaced = replacedWholly(program)
     this.#direct = directlyUsed(captured)
+    this.#settled = writtenByRows(captured)
     this.#table = scalarTable(program)
     this.#scalars = new Float64Array(this.#table.refs.length)
     let arena: Buffer | undefined
@@ -154,9 +157,14 @@ export class Program {
     return mapTensors(this.#result, () => records[next++])
   }
 
-  /** Whether it is what the function would be captured as now: `freeze` and swapped weights make another program of it. */
+  /**
+   * Whether it is what the function would be captured as now: `freeze`, swapped weights, and what follows rows of a table
+   * make another program of it.
+   */
   get fits(): boolean {
     for (const [parameter, frozen] of this.#frozen) if (parameter.frozen !== frozen) return false
+    for (const [storage, settled] of this.#settled)
+      for (const reader of storage.readers ?? []) if (reader.settleRows && !settled.has(reader)) return false
     if (this.#exchanges === this.#device.exchanges) return true
     if (this.#retained.some((storage, i) => storage.block !== this.#blocks[i])) return false
     this.#exchanges = this.#device.exchanges
@@ -200,7 +208,7 @@ export class Program {
       generator.load(draws)
     }
     try {
-      for (const storage of this.#written) storage.settleReaders()
+      for (const storage of this.#written) storage.settleReaders(this.#settled.get(storage))
       this.#device.needed = settled(this.#direct)
       for (const storage of this.#written) storage.changed()
       for (const { run } of this.#effects) {
@@ -288,14 +296,24 @@ function held(program: readonly Node[], { constants, outputs }: Captured): Stora
 }
 
 /** Memory outside the program that kernels use which are not the put-off work on it. */
-function directlyUsed({ nodes, outputs }: Captured): Storage[] {
+function directlyUsed({ nodes, outputs, asTheyAre }: Captured): Storage[] {
   const found = new Set(outputs.map(({ storage }) => storage))
   // Before fusing, which may put both into one kernel.
   for (const node of nodes)
-    for (const { storage } of accesses(node))
+    for (const { storage } of asTheyAre.has(node) ? [] : accesses(node))
       if (!storage.captured && !(storage.unsettled && node.storages.includes(storage.unsettled.table)))
         found.add(storage)
   return [...found].filter((storage) => !storage.captured)
+}
+
+/** Of what is written by rows only, who has read them before. */
+function writtenByRows({ nodes, settled }: Captured): ReadonlyMap<Storage, ReadonlySet<Unsettled>> {
+  const others = nodes.filter(({ kernel }) => kernel.kind !== 'scatter').flatMap(lastingWrites)
+  const byRows = nodes.filter(({ kernel }) => kernel.kind === 'scatter').flatMap(lastingWrites)
+  const none: ReadonlySet<Unsettled> = new Set()
+  return new Map(
+    byRows.filter((storage) => !others.includes(storage)).map((storage) => [storage, settled.get(storage) ?? none]),
+  )
 }
 
 /** Settles what was put off on these storages; all of it. */

@@ -2,7 +2,7 @@ import { type Expr, nodes as exprNodes } from '../kernels/expr.js'
 import { conv2dTerms, exprsOf, type Kernel, pool2dTerms, type RowsKernel } from '../kernels/kernel.js'
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
-import { lookupOf } from './checks-first.js'
+import { lookupOf, trustsIndices } from './checks-first.js'
 import { accesses, type Node } from './node.js'
 
 /**
@@ -39,7 +39,7 @@ export function schedule(program: readonly Node[]): Phase[] {
       if (write) for (const reader of read.get(storage) ?? []) after(reader)
     }
     const lasts = touched.some(({ storage, write }) => write && !storage.captured)
-    if (lasts) checked.forEach(after)
+    if (lasts || trustsIndices(node)) checked.forEach(after)
     const place = { phase, small }
     // The indices of those that write what lasts themselves have been checked ahead.
     if (lookupOf(node) && !lasts) checked.push(place)
@@ -142,6 +142,6 @@ function ownFlops(kernel: Kernel): number {
     case 'gather':
       return 0
     case 'scatter':
-      return kernel.outer * kernel.count * kernel.inner
+      return kernel.combine === 'add' ? kernel.outer * kernel.count * kernel.inner : 0
   }
 }

@@ -132,6 +132,10 @@ export class Device {
 
   /** Runs `body` on what memory holds now, whatever has been put off on it. */
   asItIs(body: () => void): void {
+    if (this.recorder) {
+      this.recorder.asItIs(body)
+      return
+    }
     const outer = this.#asItIs
     this.#asItIs = true
     try {

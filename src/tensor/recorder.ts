@@ -1,6 +1,6 @@
 import type { Kernel } from '../kernels/kernel.js'
 import type { TensorRecord } from './record.js'
-import type { Storage } from './storage.js'
+import type { Storage, Unsettled } from './storage.js'
 
 /** Numbers for the `scalar` slots of a kernel that the host works out anew before every run, in f64. */
 export class HostScalars {
@@ -29,6 +29,10 @@ export interface Recorder {
   guarded(guard: Guard, body: () => void): void
   /** What `body` runs, runs once `storage` has been written, not as early as it could. */
   after<R>(storage: Storage, body: () => R): R
+  /** What the reader has to read of a storage before rows of it change is part of the program. */
+  settledRows(storage: Storage, reader: Unsettled): void
+  /** What `body` runs reads memory as it is, whatever has been put off on it. */
+  asItIs(body: () => void): void
   /** A parameter took part, frozen or not: a program holds for that state only. */
   parameter(record: TensorRecord): void
   /** A storage whose contents are part of the program. */

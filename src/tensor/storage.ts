@@ -2,6 +2,7 @@ import type { DType } from '../shapes/dtype.js'
 import { CaptureError, DisposedError, HalfWrittenError, OptionError } from '../shapes/errors.js'
 import { type Buffer, bytesPerElement } from './backend.js'
 import type { Device } from './device.js'
+import type { TensorRecord } from './record.js'
 
 /** The stretch of a backend buffer that a storage occupies. */
 export interface Block {
@@ -17,6 +18,8 @@ export interface Unsettled {
   readonly table: Storage
   /** Does the work now; where `written` is given, at least what has to read that storage as it is. */
   settle(written?: Storage): void
+  /** Does what has to read these rows of the storage as they are, now or in every run of what is captured. */
+  settleRows?(written: Storage, index: TensorRecord): void
 }
 
 /** How many contents there have been, of any memory. */
@@ -144,9 +147,20 @@ export class Storage {
   /** Work that still has to read the contents as they are; whoever writes here settles it first. */
   readers: Set<Unsettled> | undefined
 
-  /** Before the contents change. */
-  settleReaders(): void {
-    if (this.readers) for (const reader of this.readers) reader.settle(this)
+  /** Before the contents change; `done` have read them. */
+  settleReaders(done?: ReadonlySet<Unsettled>): void {
+    if (this.readers) for (const reader of this.readers) if (!done?.has(reader)) reader.settle(this)
+  }
+
+  /** Before some rows change: those that `index` names. */
+  settleRows(index: TensorRecord): void {
+    const { recorder } = this.device
+    for (const reader of this.readers ?? []) {
+      if (reader.settleRows) {
+        reader.settleRows(this, index)
+        recorder?.settledRows(this, reader)
+      } else if (!recorder) reader.settle(this)
+    }
   }
 
   /** While set, why the contents may be read only: they are another model's. */

@@ -13,6 +13,11 @@ export interface Entry {
   readonly vjps: readonly (Vjp | undefined)[]
   /** Write counts of the inputs when they were used, to notice changes in place before backward. */
   readonly versions: readonly number[]
+  /**
+   * Where the first input is a table and the output its rows at these indices: its gradient is then known without its vjp,
+   * which makes a tensor as large as the table.
+   */
+  readonly lookup?: TensorRecord | undefined
   /** Other tensors that the vjps read; released with the entry. */
   readonly owned: readonly TensorRecord[]
 }

@@ -1,7 +1,7 @@
-import { adam, adamw, rmsprop, sgd } from 'dfdt/optim'
+import { adam, adamw, rmsprop, sgd, sparseAdam } from 'dfdt/optim'
 
 /** Every optimizer: a row here gives it its golden numbers (tools/golden/optim.py) and the tests that all share. */
-export const optimizers = { sgd, adam, adamw, rmsprop }
+export const optimizers = { sgd, adam, adamw, rmsprop, sparseAdam }
 
 export type OptimizerName = keyof typeof optimizers
 
@@ -37,6 +37,14 @@ export const rows: Record<
       [{ beta1: 1.5 }, 'beta1 must be in [0, 1), got 1.5'],
       [{ eps: Number.NaN }, 'eps must be at least 0, got NaN'],
       [{ weightDecay: -1 }, 'weightDecay must be at least 0, got -1'],
+    ],
+  },
+  sparseAdam: {
+    stateful: { lr: 0.01 },
+    wrong: [
+      [{ beta1: 1 }, 'beta1 must be in [0, 1), got 1'],
+      [{ beta2: 1.5 }, 'beta2 must be in [0, 1), got 1.5'],
+      [{ eps: -1 }, 'eps must be at least 0, got -1'],
     ],
   },
   rmsprop: {

@@ -122,7 +122,7 @@ export function kernelKey(kernel: Kernel): string {
     case 'scatter': {
       const { outer, size, inner, count, perOuter, source, index, output } = kernel
       const kind = kernel.kind === 'gather' ? kernel.kind : kernel.combine
-      return [kind, outer, size, inner, count, perOuter, operands([source, index, output])].join('|')
+      return [kind, outer, size, inner, count, perOuter, kernel.inRange, operands([source, index, output])].join('|')
     }
     case 'foreach': {
       const places = (all: readonly Place[] = []) => all.map(({ buffer, offset }) => `${buffer}+${offset}`).join()

@@ -42,6 +42,7 @@ export function gatherRecord(op: string, x: TensorRecord, axis: number, index: T
     output,
     [x, index],
     [(dy) => typed<Value>(scattered(op, recordOf(dy), index, rows, x.shape)), undefined],
+    rows.outer === 1 && x.rank > 0 ? index : undefined,
   )
 }
 

@@ -19,6 +19,7 @@ export interface Rows {
   readonly count: number
   /** Whether each block has indices of its own. */
   readonly perOuter: boolean
+  readonly inRange?: true
 }
 
 /** The same `count` indices in each block along `axis`. */

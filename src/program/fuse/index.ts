@@ -1,5 +1,5 @@
 import type { Storage } from '../../tensor/storage.js'
-import { checksFirst, onlyChecks } from '../checks-first.js'
+import { checksFirst, checkOf } from '../checks-first.js'
 import { accesses, type Node } from '../node.js'
 import { fuseEpilogues } from './epilogues.js'
 import { fuseForeach } from './foreach.js'
@@ -18,16 +18,17 @@ export function fuse(program: readonly Node[], results: ReadonlySet<Storage>): N
   )
 }
 
-/** Leaves out kernels that write nothing anybody reads, but for those that check indices. */
+/** Leaves out kernels that write nothing anybody reads; their indices are checked all the same. */
 function withoutDead(program: readonly Node[], results: ReadonlySet<Storage>): Node[] {
   const live = new Set(results)
   const kept: Node[] = []
   for (const node of [...program].reverse()) {
     const touched = accesses(node)
     const needed = touched.some(({ storage, write }) => write && (!storage.captured || live.has(storage)))
-    if (!needed && !onlyChecks(node)) continue
-    for (const { storage, write } of touched) if (!write) live.add(storage)
-    kept.push(node)
+    const left = needed ? node : checkOf(node)
+    if (!left) continue
+    for (const { storage, write } of accesses(left)) if (!write) live.add(storage)
+    kept.push(left)
   }
   return kept.reverse()
 }

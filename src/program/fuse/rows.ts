@@ -2,7 +2,7 @@ import { input } from '../../kernels/expr.js'
 import { longestRow, type Operand, type RowsKernel, type RowStage } from '../../kernels/kernel.js'
 import { sizeOf } from '../../shapes/strides.js'
 import type { Storage } from '../../tensor/storage.js'
-import { lookupOf } from '../checks-first.js'
+import { lookupOf, trustsIndices } from '../checks-first.js'
 import { accesses, type Node } from '../node.js'
 import { type Bound, Operands, readsAt, readsPosition, rewired, sameOperand, usesOf } from './sweep.js'
 
@@ -209,10 +209,11 @@ function moved(list: readonly Node[], from: number, to: number, merged: Node): N
 function inOrder(a: Node, b: Node): boolean {
   const [x, y] = [accesses(a), accesses(b)]
   const meet = x.some(({ storage, write }) => y.some((other) => other.storage === storage && (write || other.write)))
-  // What lasts is written after all indices of the program so far were checked.
+  // What lasts is written, and indices are trusted, after all those of the program so far were checked.
   const lasts = (all: typeof x) => all.some(({ storage, write }) => write && !storage.captured)
   const checks = (node: Node) => lookupOf(node) !== undefined
-  return meet || (checks(a) && lasts(y)) || (checks(b) && lasts(x))
+  const waits = (node: Node, all: typeof x) => lasts(all) || trustsIndices(node)
+  return meet || (checks(a) && waits(b, y)) || (checks(b) && waits(a, x))
 }
 
 /** Leaves out the outputs of row kernels that only their own stages read. */
