@@ -253,6 +253,30 @@ describe.each(devices)('precision of averages on $name', ({ make }) => {
     expect(once).toBeLessThan(stepwise / 3)
   })
 
+  test('lazy: 1.5 units of the last place from the closed form at most, and no farther than k updates', () => {
+    manualSeed(3)
+    const size = 512
+    const [t, s] = [normal([size]), normal([size])].map((x) => [...x.dataSync()]) as [number[], number[]]
+    /** The largest distance, in units of the last place of the larger of |t| and |s|. */
+    const units = (values: readonly number[], share: number) =>
+      Math.max(
+        ...values.map((value, i) => {
+          const [from = 0, to = 0] = [t[i], s[i]]
+          const unit = 2 ** (Math.floor(Math.log2(Math.max(Math.abs(from), Math.abs(to)))) - 23)
+          return Math.abs(value - (from + (to - from) * share)) / unit
+        }),
+      )
+    for (const tau of [1e-4, 1e-3, 0.1, 0.3, 0.7])
+      for (const k of [1, 2, 30, 300]) {
+        const share = -Math.expm1(k * Math.log1p(-tau))
+        const [lazy, eager] = [{ lazy: true }, {}].map((options) =>
+          units(moved(t, s, k, options, { tau }).values, share),
+        )
+        expect(lazy).toBeLessThan(1.5)
+        expect(lazy).toBeLessThanOrEqual(eager ?? 0)
+      }
+  })
+
   test('the stall detector: rounding has swallowed the step', async () => {
     const stalled = async (options: Any, decay = 0.999) => {
       const { shadow } = moved([1, 1, 1, 1], [2, 2, 1, Number.NaN], 3, { ...options, metrics: true }, { decay })
