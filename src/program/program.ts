@@ -222,7 +222,7 @@ export class Program {
       this.#device.backend.afterwards?.((error) => {
         if (error) failed(error)
       })
-      for (const check of this.#checks) check()
+      runAll(this.#checks)
       return result
     } catch (error) {
       if (!ran) failed(error)
@@ -352,6 +352,19 @@ function scalarTable(program: readonly Node[]): ScalarTable {
     }
   }
   return { refs, positionOf: ({ source, index }) => positions.get(source)?.get(index) ?? 0 }
+}
+
+/** Throws what the first of the checks throws, after all have run: each sets right what is its own. */
+function runAll(checks: readonly (() => void)[]): void {
+  const errors: unknown[] = []
+  for (const check of checks) {
+    try {
+      check()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
 }
 
 /** For backends that do not compile: the kernels one after another. */

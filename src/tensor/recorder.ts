@@ -23,7 +23,7 @@ export interface Recorder {
   run(kernel: Kernel, storages: readonly Storage[], scalars: Scalars): void
   /** `undo` takes `effect` back when the run it belonged to has failed. */
   onHost(effect: () => void, undo?: () => void): void
-  /** What the host looks at after each run; it may throw. */
+  /** What the host looks at after each run; it may throw, after which the others are still asked. */
   afterRun(check: () => void): void
   /** What `body` runs, runs only where the guard holds. */
   guarded(guard: Guard, body: () => void): void

@@ -102,6 +102,39 @@ describe.each(devices)('values that are not finite, on $name', ({ make }) => {
     expect(stateOf(shadow.model)).toEqual(start)
   })
 
+  test.each(['eager', 'compiled'])('error with several shadows, %s: each counts what it has made', (how) => {
+    const [source, other] = [new Mixed(), new Mixed()]
+    const shadows = [source, source, other].map((model) => follow(model, rule(), { nonFinite: 'error' }))
+    const plain = () => {
+      for (const shadow of shadows) shadow.update()
+    }
+    const compiled = compile([f32(1)], (x: Tensor<[1]>) => {
+      plain()
+      return x.add(1)
+    })
+    const run = how === 'compiled' ? () => void compiled(zeros([1])) : plain
+    const counts = () => shadows.map(({ updates, steps }) => [updates, steps])
+    const averages = () => shadows.map(({ model }) => stateOf(model))
+    set(source, clean)
+    set(other, clean)
+    run()
+    const [before, known] = [averages(), [1, 1]]
+    set(source, { ...clean, b: [Number.NaN, 5] })
+    for (const times of [2, 3]) {
+      expect(run).toThrow('the source has NaN or infinity in b; the target was not changed')
+      expect(averages().slice(0, 2)).toEqual(before.slice(0, 2))
+      // Called plainly, the first that throws keeps the others from being called.
+      expect(counts()).toEqual([known, known, how === 'compiled' ? [times, times] : known])
+    }
+    set(source, clean)
+    run()
+    const third = how === 'compiled' ? [4, 4] : [2, 2]
+    expect(counts()).toEqual([[2, 2], [2, 2], third])
+    const [a, b] = averages()
+    expect(a?.a).toEqual([2.75, 2.75])
+    expect(b?.a).toEqual([2.75, 2.75])
+  })
+
   test('what is not selected is not looked at', () => {
     for (const nonFinite of ['skipAll', 'error', 'skipTensor'] as const) {
       const source = new Mixed()
