@@ -3,10 +3,14 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { defaultDevice } from 'dfdt'
 
-const { values } = parseArgs({ options: { seed: { type: 'string' }, small: { type: 'boolean', default: false } } })
+const { values } = parseArgs({
+  options: { seed: { type: 'string' }, small: { type: 'boolean', default: false }, steps: { type: 'string' } },
+})
 
 /** `--small`: sizes at which continuous integration can run the program. */
 export const small = values.small
+/** What `--steps` says, for a look at how it goes rather than at results. */
+export const stepsOr = (usual: number): number => (values.steps === undefined ? usual : Number(values.steps))
 const seeds = values.seed === undefined ? (small ? [1] : [1, 2, 3, 4, 5]) : [Number(values.seed)]
 
 /** Measures every arm on every seed and prints a table of the results, which it also returns. */

@@ -6,11 +6,11 @@ import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
 import { average, copy, update } from 'dfdt/update'
-import { compare, small } from './compare.js'
+import { compare, small, stepsOr } from './compare.js'
 import { columnsOf, type Digits, judge, pixels, train as all } from './mnist.js'
 
 const rounds = small ? 6 : 40
-const local = 50
+const local = stepsOr(50)
 const net = () => sequential(linear(pixels, 128), relu(), linear(128, 10))
 type Net = ReturnType<typeof net>
 

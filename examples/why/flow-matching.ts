@@ -4,9 +4,10 @@ import { compile, cos, full, manualSeed, mse, normal, sin, type Tape, type Tenso
 import { gelu, linear, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, follow } from 'dfdt/update'
-import { compare, draw, small } from './compare.js'
+import { compare, draw, small, stepsOr } from './compare.js'
 
-const [steps, points, decay] = small ? [1_000, 2_000, 0.99] : [5_000, 8_000, 0.999]
+const [usual, points, decay] = small ? [1_000, 2_000, 0.99] : [5_000, 8_000, 0.999]
+const steps = stepsOr(usual)
 const [batch, moves, lr] = [256, 50, 5e-3] as const
 
 /** What is to be learnt: points along a spiral. */

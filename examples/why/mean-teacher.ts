@@ -5,10 +5,10 @@ import { compile, crossEntropy, f32, i32, manualSeed, mse } from 'dfdt'
 import { conv2d, flatten2d, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, follow } from 'dfdt/update'
-import { compare, randomFrom, small } from './compare.js'
+import { compare, randomFrom, small, stepsOr } from './compare.js'
 import { judge, pixels, train as all } from './mnist.js'
 
-const steps = small ? 1_200 : 4_000
+const steps = stepsOr(small ? 1_200 : 4_000)
 const [labelled, unlabelled] = [32, 64] as const
 
 /** Whose opinion of digits without a label the student takes over. */

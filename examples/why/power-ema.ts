@@ -6,10 +6,11 @@ import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { follow, type ModelSnapshot, type Averaged, postHocEma, powerEma } from 'dfdt/update'
-import { compare, draw, small } from './compare.js'
+import { compare, draw, small, stepsOr } from './compare.js'
 import { columnsOf, judge, pixels, train as all } from './mnist.js'
 
-const [steps, apart] = small ? [300, 30] : [6_000, 600]
+const steps = stepsOr(small ? 300 : 6_000)
+const apart = Math.ceil(steps / 10)
 const widths = [0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25]
 const net = () => sequential(linear(pixels, 128), relu(), linear(128, 10))
 type Net = ReturnType<typeof net>

@@ -5,9 +5,10 @@ import { linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, follow } from 'dfdt/update'
 import { CartPole } from './cart-pole.js'
-import { compare, randomFrom, small } from './compare.js'
+import { compare, randomFrom, small, stepsOr } from './compare.js'
 
-const [steps, warmup, episodes] = small ? [8_000, 500, 10] : [50_000, 1_000, 100]
+const [usual, warmup, episodes] = small ? [8_000, 500, 10] : [50_000, 1_000, 100]
+const steps = stepsOr(usual)
 const [batch, capacity, discount] = [64, 20_000, 0.99] as const
 
 // A step of 30 µs is shared by no two threads with profit.
