@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Compiled } from '../../src/program/compile.js'
-import { plainCompile } from './plain-compile.js'
+import { type Compile, plainCompile } from './plain-compile.js'
 
 // Every example runs twice: as it is, and with `compile` giving the plain function. What it prints and draws, and what its
 // compiled functions return, call by call, must be the same bits.
@@ -53,6 +52,8 @@ let folder = ''
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dfdt-examples-'))
   process.chdir(folder)
+  vi.stubEnv('DFDT_MODE', 'plain')
+  vi.stubEnv('DFDT_THREADS', '1')
   vi.spyOn(console, 'error').mockImplementation(() => {})
 })
 afterEach(() => {
@@ -60,20 +61,19 @@ afterEach(() => {
   process.argv = argv
   rmSync(folder, { recursive: true })
   vi.restoreAllMocks()
+  vi.unstubAllEnvs()
   vi.doUnmock('dfdt')
 })
 
 async function seen(path: string, options: readonly string[], eagerly: boolean): Promise<Seen> {
   vi.resetModules()
-  const [printed, calls]: string[][] = [[], []]
+  const [printed, calls]: [string[], string[]] = [[], []]
   vi.doMock('dfdt', async (original) => {
     const dfdt = await original<typeof import('dfdt')>()
+    const { admittedAll } = await import('../../src/program/specs.js')
     const { mapTensors } = await import('../../src/program/tree.js')
-    dfdt.setDefaultDevice(dfdt.wasmDevice({ mode: 'plain', threads: 1 }))
-    // Examples that make a device of their own get this arithmetic, too.
-    const wasmDevice = () => dfdt.defaultDevice()
-    const make = eagerly ? plainCompile(dfdt) : (dfdt.compile as ReturnType<typeof plainCompile>)
-    const compile = (...args: Parameters<typeof make>): Compiled<readonly unknown[], unknown> => {
+    const make = eagerly ? plainCompile({ ...dfdt, admittedAll }) : (dfdt.compile as Compile)
+    const compile = (...args: Parameters<Compile>): ReturnType<Compile> => {
       const compiled = make(...args)
       const call = (...inputs: readonly unknown[]): unknown => {
         const result = compiled(...inputs)
@@ -88,7 +88,7 @@ async function seen(path: string, options: readonly string[], eagerly: boolean):
       }
       return Object.defineProperties(call, Object.getOwnPropertyDescriptors(compiled)) as typeof compiled
     }
-    return { ...dfdt, wasmDevice, compile }
+    return { ...dfdt, compile }
   })
   process.argv = [...argv.slice(0, 2), ...options]
   const log = vi.spyOn(console, 'log').mockImplementation((...values: unknown[]) => {
@@ -101,6 +101,7 @@ async function seen(path: string, options: readonly string[], eagerly: boolean):
     )
     const drawn = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
     const files = drawn.map(({ name, parentPath }) => [name, readFileSync(join(parentPath, name), 'utf8')] as const)
+    rmSync(join(folder, 'runs'), { recursive: true, force: true })
     return { printed, calls, files: Object.fromEntries(files), exported: results }
   } finally {
     log.mockRestore()
