@@ -41,8 +41,7 @@ export function schedule(program: readonly Node[]): Phase[] {
     const lasts = touched.some(({ storage, write }) => write && !storage.captured)
     if (lasts || trustsIndices(node)) checked.forEach(after)
     const place = { phase, small }
-    // The indices of those that write what lasts themselves have been checked ahead.
-    if (lookupOf(node) && !lasts) checked.push(place)
+    if (lookupOf(node)) checked.push(place)
     for (const { storage, write } of touched) {
       if (write) {
         written.set(storage, place)

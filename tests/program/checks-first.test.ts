@@ -5,7 +5,7 @@ import { createReferenceBackend } from '../../src/backends/reference/index.js'
 import { saveModelSync } from 'dfdt/io'
 import { batchNorm1d, dropout, embedding, linear, sequential } from '../../src/nn/index.js'
 import { crossEntropy, tensor } from '../../src/ops/index.js'
-import { adam, sgd } from '../../src/optim/index.js'
+import { adam, sgd, sparseAdam } from '../../src/optim/index.js'
 import { capture } from '../../src/program/capture.js'
 import { checksFirst, lookupOf, onlyChecks } from '../../src/program/checks-first.js'
 import { compile } from '../../src/program/index.js'
@@ -27,8 +27,13 @@ interface Training {
 
 const digits = (model: object) => [...saveModelSync(model as never)].join()
 
-/** Programs that write something lasting ahead of a lookup: first the arguments of good steps, then those of a bad one. */
-const trainings: Record<string, { make: () => Training; good: () => AnyX[]; bad: () => AnyX[][] }> = {
+/** A program that writes something lasting ahead of a lookup: the arguments of good steps, and those of bad ones. */
+interface Case {
+  readonly make: () => Training
+  readonly good: () => AnyX[]
+  readonly bad: () => AnyX[][]
+}
+const trainings: Record<string, Case> = {
   'a shadow updated before an embedding': {
     make: () => {
       const model = { table: embedding(7, 4), drop: dropout(0.3), out: linear(4, 3) } as AnyX
@@ -71,10 +76,17 @@ const trainings: Record<string, { make: () => Training; good: () => AnyX[]; bad:
       [rows(), indices(1 << 30, 0, 0)],
     ],
   },
-  'two training steps in one, where the second lookup reads what the first step has written': {
+  'two training steps in one, where the second lookup reads what the first step has written': twoSteps((model) =>
+    sgd(model, { lr: 0.1, momentum: 0.9 }),
+  ),
+  'two training steps in one that write only rows': twoSteps((model) => sparseAdam(model, { lr: 0.1 })),
+}
+
+function twoSteps(optimizerOf: (model: AnyX) => { readonly steps: number; step(gradients: AnyX): void }): Case {
+  return {
     make: () => {
-      const model = { table: embedding(5, 4), out: linear(4, 3) } as AnyX
-      const optimizer = sgd(model, { lr: 0.1, momentum: 0.9 })
+      const model = { table: embedding(50, 4), out: linear(4, 3) } as AnyX
+      const optimizer = optimizerOf(model)
       return {
         step: (x, y) => {
           const loss = (at: AnyX): AnyX => crossEntropy(model.out.forward(model.table.forward(at.trace())), y)
@@ -86,13 +98,14 @@ const trainings: Record<string, { make: () => Training; good: () => AnyX[]; bad:
         state: () => [digits(model), optimizer.steps],
       }
     },
-    good: () => [indices(3, 4, 0), indices(0, 1, 2)],
+    good: () => [indices(3, 49, 0), indices(0, 1, 2)],
     bad: () => [
-      [indices(3, 5, 0), indices(0, 1, 2)],
-      [indices(3, 4, 0), indices(0, 1, 3)],
+      [indices(3, 50, 0), indices(0, 1, 2)],
+      [indices(3, 49, 0), indices(0, 1, 3)],
     ],
-  },
+  }
 }
+
 const indices = (...list: number[]) => tensor(list, { dtype: 'i32' }) as AnyX
 const rows = () =>
   tensor([
