@@ -12,7 +12,7 @@ export {
   type UpdateTime,
 } from './define.js'
 export { ema } from './rules/ema.js'
-export type { ConstantRate, UpdateRate } from './rate.js'
+export type { ConstantRate, CurrentRate, UpdateRate } from './rate.js'
 export type { BufferPolicy, Selection, TensorInfo } from './treatment.js'
 export { follow } from './follow.js'
 export type { Averaged } from './averaged.js'

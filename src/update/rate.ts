@@ -72,6 +72,21 @@ export function rateOf(op: string, rate: UpdateRate): CheckedRate {
   return { constant: true, text: `${name} ${String(value)}`, weights: ({ interval }) => over(interval, weights) }
 }
 
+/** What a rate has come to: the weights of one step (or sample, or update: what rates count), and times in these. */
+export interface CurrentRate extends Weights {
+  /** Until half of the old value is left, at this rate. */
+  readonly halfLife: number
+  /** How old what is averaged is in the mean, once the rate has been like this for long. */
+  readonly meanAge: number
+}
+
+export const currentRate = ({ tau, decay }: Weights): CurrentRate => ({
+  tau,
+  decay,
+  halfLife: -Math.LN2 / Math.log1p(-tau),
+  meanAge: decay / tau,
+})
+
 /** The weights that a constant rate stands for at every update. */
 export function weightsOf(op: string, rate: UpdateRate): Weights {
   const { weights } = rateOf(op, rate)

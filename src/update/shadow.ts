@@ -20,10 +20,11 @@ import { requireFinite } from './finite.js'
 import { PutOff } from './lazy.js'
 import { requireOptions } from './options.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
+import { type CurrentRate, currentRate } from './rate.js'
 import { repair } from './reseed.js'
 import { type Holding, type Observed, prepareState, readState, type ShadowState } from './shadow-state.js'
 import { stallAdvice } from './stall.js'
-import { recomputed, type Selection, type Treated, treat } from './treatment.js'
+import { type Selection, type Treated, treat } from './treatment.js'
 import { conditionally } from './update.js'
 
 /** How a shadow follows. */
@@ -50,6 +51,8 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
   readonly updates: number
   /** Calls of `update()` so far. */
   readonly steps: number
+  /** How fast the average follows from here on; schedules change it. Undefined for rules that do not blend. */
+  readonly rate: CurrentRate | undefined
   /**
    * One step of following; call it once after each optimizer step, also inside a compiled function. Whether the shadow
    * then moves is for its options to say. An update whose `if` turns out false counts, too, as the host does not know;
@@ -187,6 +190,12 @@ export class FollowingShadow<M extends object> {
     return this.#moment.progress.steps
   }
 
+  get rate(): CurrentRate | undefined {
+    const { updates, units } = this.#moment.progress
+    const weights = this.#rule.blend?.weights({ updates, now: units + 1, interval: 1 })
+    return weights && currentRate(weights)
+  }
+
   update(options: { readonly samples?: number; readonly if?: Tensor<[], 'bool'> } = {}): void {
     this.#requireUsable()
     requireOptions('update', options, ['samples', 'if'])
@@ -266,7 +275,7 @@ export class FollowingShadow<M extends object> {
     if (this.#device.recorder)
       throw new CaptureError('compile: evaluateWith swaps weights outside compiled functions; use shadow.model inside.')
     this.#requireSameTensors()
-    const pairs = this.#treated.filter(({ treatment, reason }) => treatment !== 'skip' || reason === recomputed)
+    const pairs = this.#treated.filter(({ treatment, own }) => treatment !== 'skip' || own)
     const other = pairs.find(({ pair: { target, source } }) => target.tensor.dtype !== source.tensor.dtype)
     if (other) {
       const { target, source, path } = other.pair

@@ -41,6 +41,8 @@ export interface Treated {
   readonly pair: TensorPair
   readonly treatment: Treatment
   readonly reason: string
+  /** Left alone, but still the average's own: statistics that are recomputed for it. */
+  readonly own?: true
 }
 
 /** The names of what a selection says. */
@@ -48,12 +50,6 @@ export const selecting = ['only', 'except', 'where', 'buffers', 'frozen'] as con
 
 const bufferPolicies: readonly BufferPolicy[] = ['copy', 'blend', 'skip', 'recompute']
 const treatments: readonly Treatment[] = ['blend', 'copy', 'skip']
-
-/** Why a tensor is left alone that was not selected. */
-const [notInOnly, inExcept, notWhere] = ['not in only', 'in except', 'where says no']
-/** Why a buffer is left alone that is still the average's own. */
-export const recomputed = 'buffers: recompute'
-const unselected = [notInOnly, inExcept, notWhere]
 
 /** What callers without types may get wrong. */
 export function requireSelection(op: string, selection: Selection): void {
@@ -82,17 +78,27 @@ export function treat(
 ): Treated[] {
   // Tied tensors are selected under each of their paths.
   const all = tensorsOf(model)
+  /** The first pattern that selects each tensor. */
   const selected = (patterns: readonly string[] | undefined) =>
-    patterns && new Set(selectTensors(op, all, patterns).map(({ tensor }) => tensor))
+    patterns &&
+    new Map(
+      [...patterns]
+        .reverse()
+        .flatMap((pattern) => selectTensors(op, all, [pattern]).map(({ tensor }) => [tensor, pattern] as const)),
+    )
   const [only, except] = [selected(selection.only), selected(selection.except)]
+  let left = 0
   const treated = pairs.map((pair): Treated => {
     const { target } = pair
-    if (only && !only.has(target.tensor)) return { pair, treatment: 'skip', reason: notInOnly }
-    if (except?.has(target.tensor)) return { pair, treatment: 'skip', reason: inExcept }
-    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: notWhere }
-    return { pair, ...byRole(pair, rule, selection) }
+    const [within, without] = [only?.get(target.tensor), except?.get(target.tensor)]
+    if (only && within === undefined) return { pair, treatment: 'skip', reason: 'not in only' }
+    if (without !== undefined) return { pair, treatment: 'skip', reason: `except ${without}` }
+    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: 'where says no' }
+    left++
+    const { reason, ...how } = byRole(pair, rule, selection)
+    return { pair, ...how, reason: within === undefined ? reason : `${reason}, only ${within}` }
   })
-  if (pairs.length > 0 && treated.every(({ reason }) => unselected.includes(reason)))
+  if (pairs.length > 0 && left === 0)
     throw new OptionError(`${op}: no tensor is left to update by ${given(selection).join(' and ')}; select one.`, {
       op,
     })
@@ -117,17 +123,13 @@ function byRole(
   { target, source }: TensorPair,
   rule: { readonly name: string; readonly treatment: Treatment },
   { buffers = 'copy', frozen = 'blend' }: Selection,
-): { treatment: Treatment; reason: string } {
+): Omit<Treated, 'pair'> {
   const { dtype } = target.tensor
-  const wanted =
-    target.role === 'buffer'
-      ? buffers === 'recompute'
-        ? { policy: 'skip' as const, reason: recomputed }
-        : { policy: buffers, reason: `buffers: ${buffers}` }
-      : source.tensor.frozen
-        ? { policy: frozen, reason: frozen === 'blend' ? rule.name : `frozen: ${frozen}` }
-        : { policy: 'blend' as const, reason: rule.name }
-  if (wanted.policy !== 'blend') return { treatment: wanted.policy, reason: wanted.reason }
+  const buffer = target.role === 'buffer'
+  const policy = buffer ? buffers : source.tensor.frozen ? frozen : 'blend'
+  const reason = buffer ? `buffers: ${policy}` : policy === 'blend' ? rule.name : `frozen: ${policy}`
+  if (policy === 'recompute') return { treatment: 'skip', reason, own: true }
+  if (policy !== 'blend') return { treatment: policy, reason }
   if (!blends(dtype)) return { treatment: 'copy', reason: `${dtype} is copied` }
-  return { treatment: rule.treatment, reason: wanted.reason }
+  return { treatment: rule.treatment, reason }
 }

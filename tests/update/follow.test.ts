@@ -2,7 +2,7 @@ import { compile, f32, manualSeed, mse, normal, ones, setDefaultDevice, type Ten
 import { saveModelSync } from 'dfdt/io'
 import { freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
 import { adam, sgd } from 'dfdt/optim'
-import { copy, defineRule, ema, follow, type ShadowOptions, schedules, type UpdateRule, update } from 'dfdt/update'
+import { copy, defineRule, ema, follow, type ShadowOptions, schedules, swa, type UpdateRule, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { NonFiniteError, OptionError } from '../../src/tensor/errors.js'
@@ -131,6 +131,40 @@ describe.each(devices)('follow on $name', ({ make }) => {
     expect(compiled.weights).toEqual(eager.weights)
     expect(compiled.updates).toBe(eager.updates)
     expect(eager.updates).toBeGreaterThan(0)
+  })
+
+  test('says what the rate has come to', async () => {
+    const rates: Record<string, { rule: () => UpdateRule; options?: ShadowOptions<never>; halfLife: number }> = {
+      decay: { rule: () => ema({ decay: 0.99 }), halfLife: 68.97 },
+      'an interval': { rule: () => ema({ halfLife: 50 }), options: { every: 4 }, halfLife: 50 },
+      'a schedule': { rule: () => ema({ halfLife: schedules.shareOfRun(0.5) }), options: { every: 4 }, halfLife: 20.5 },
+      'a mean': { rule: swa, halfLife: -Math.LN2 / Math.log(40 / 41) },
+      'a copy': { rule: () => ema({ decay: 0 }), halfLife: 0 },
+      'at rest': { rule: () => ema({ decay: 1 }), halfLife: Number.POSITIVE_INFINITY },
+    }
+    for (const [name, { rule, options = {}, halfLife }] of Object.entries(rates)) {
+      const source = scalarModel(1)
+      const shadow = follow(source, rule(), options)
+      for (let i = 0; i < 40; i++) shadow.update()
+      const rate = shadow.rate
+      expect(rate?.halfLife, name).toBeCloseTo(halfLife, 1)
+      expect(rate?.meanAge, name).toBe((rate?.decay ?? 0) / (rate?.tau ?? 0))
+      const resumed = follow(source, rule(), options)
+      resumed.load(await shadow.state())
+      expect(resumed.rate).toEqual(rate)
+    }
+    expect(follow(scalarModel(1), copy()).rate).toBeUndefined()
+  })
+
+  test('says which pattern has selected which tensor', () => {
+    const model = sequential(linear(2, 3), relu(), linear(3, 1))
+    const shadow = follow(model, ema({ decay: 0.9 }), { only: ['0.*', '*.bias'], except: ['0.bias'] })
+    expect(shadow.explain().split('\n').slice(1)).toEqual([
+      '0.weight  [3, 2] f32  blend  ema, only 0.*',
+      '0.bias    [3] f32     skip   except 0.bias',
+      '2.weight  [1, 3] f32  skip   not in only',
+      '2.bias    [1] f32     blend  ema, only *.bias',
+    ])
   })
 
   test('an interval keeps the half-life', () => {
