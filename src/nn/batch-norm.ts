@@ -4,6 +4,7 @@ import { batchNormRecord, batchNormTrainingRecord } from '../ops/norm/batch-norm
 import { arithmeticOf, type DType, type FloatDType } from '../shapes/dtype.js'
 import { showShape } from '../shapes/dim.js'
 import { OptionError, ShapeError } from '../shapes/errors.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { operation } from '../tensor/scope.js'
 import { isTraining } from './evaluating.js'
@@ -97,8 +98,11 @@ interface Options {
 }
 
 function layer(name: 'batchNorm1d' | 'batchNorm2d') {
-  return (features: number, { eps = 1e-5, momentum = 0.1, dtype = 'f32' }: Options = {}) =>
-    new BatchNorm(name, features, eps, momentum, dtype)
+  return (features: number, options: Options = {}) => {
+    requireOptions(name, options, ['eps', 'momentum', 'dtype'])
+    const { eps = 1e-5, momentum = 0.1, dtype = 'f32' } = options
+    return new BatchNorm(name, features, eps, momentum, dtype)
+  }
 }
 
 const followed = (running: DType, batch: DType): Expr[] => {

@@ -1,7 +1,8 @@
 import { conv2dRecord } from '../ops/conv/conv2d.js'
-import { type ConvOptions, type Convolution, convolutionOf, requireWhole } from '../shapes/conv.js'
+import { type ConvOptions, type Convolution, convolutionOf, convOptionNames, requireWhole } from '../shapes/conv.js'
 import type { FloatDType } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { uniformParameter } from './initialize.js'
 import type { Conv2dFactory } from './module.js'
@@ -73,6 +74,7 @@ export const conv2d = ((
   kernel: number,
   options: ConvOptions & { bias?: boolean; dtype?: FloatDType } = {},
 ) => {
+  requireOptions('conv2d', options, [...convOptionNames, 'bias', 'dtype'])
   const { bias = true, dtype = 'f32' } = options
   return new Conv2d(inChannels, outChannels, kernel, convolutionOf(options), bias, dtype)
 }) as unknown as Conv2dFactory

@@ -1,5 +1,6 @@
 import { embeddingRecord } from '../ops/index/embedding.js'
 import type { FloatDType } from '../shapes/dtype.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { normalParameter } from './initialize.js'
 import type { EmbeddingFactory } from './module.js'
@@ -27,5 +28,7 @@ class Embedding extends Printed {
  * Torch: `nn.Embedding(count, features)`.
  * @example embedding(1000, 64).forward(tensor([3, 1, 4], { dtype: 'i32' })) // [3, 64]
  */
-export const embedding = ((count: number, features: number, options?: { dtype?: FloatDType }) =>
-  new Embedding(count, features, options?.dtype ?? 'f32')) as unknown as EmbeddingFactory
+export const embedding = ((count: number, features: number, options: { dtype?: FloatDType } = {}) => {
+  requireOptions('embedding', options, ['dtype'])
+  return new Embedding(count, features, options.dtype ?? 'f32')
+}) as unknown as EmbeddingFactory

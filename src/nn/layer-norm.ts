@@ -1,6 +1,7 @@
 import { layerNormRecord } from '../ops/norm/layer-norm.js'
 import type { FloatDType } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import { constantState } from './initialize.js'
 import type { LayerNormFactory } from './module.js'
@@ -41,5 +42,7 @@ class LayerNorm extends Printed {
  * Paper: Ba, Kiros, Hinton, "Layer normalization", 2016.
  * @example sequential(linear(784, 128), layerNorm(128), relu())
  */
-export const layerNorm = ((features: number, options?: { eps?: number; dtype?: FloatDType }) =>
-  new LayerNorm(features, options?.eps ?? 1e-5, options?.dtype ?? 'f32')) as unknown as LayerNormFactory
+export const layerNorm = ((features: number, options: { eps?: number; dtype?: FloatDType } = {}) => {
+  requireOptions('layerNorm', options, ['eps', 'dtype'])
+  return new LayerNorm(features, options.eps ?? 1e-5, options.dtype ?? 'f32')
+}) as unknown as LayerNormFactory

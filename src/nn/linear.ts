@@ -1,5 +1,6 @@
 import { linearRecord } from '../ops/linalg/linear.js'
 import { OptionError } from '../shapes/errors.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import type { FloatDType } from '../shapes/dtype.js'
 import { uniformParameter } from './initialize.js'
@@ -39,5 +40,11 @@ class Linear extends Printed {
  * Torch: `nn.Linear(in, out)`, same names and initialisation.
  * @example linear(784, 512).forward(zeros([32, 784])) // [32, 512]
  */
-export const linear = ((inFeatures: number, outFeatures: number, options?: { bias?: boolean; dtype?: FloatDType }) =>
-  new Linear(inFeatures, outFeatures, options?.bias ?? true, options?.dtype ?? 'f32')) as unknown as LinearFactory
+export const linear = ((
+  inFeatures: number,
+  outFeatures: number,
+  options: { bias?: boolean; dtype?: FloatDType } = {},
+) => {
+  requireOptions('linear', options, ['bias', 'dtype'])
+  return new Linear(inFeatures, outFeatures, options.bias ?? true, options.dtype ?? 'f32')
+}) as unknown as LinearFactory

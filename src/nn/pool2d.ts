@@ -1,7 +1,14 @@
 import { avgPoolGlobalRecord, maxPoolGlobalRecord } from '../ops/conv/pool-global.js'
 import { poolRecord } from '../ops/conv/pool2d.js'
-import { type AvgPoolOptions, requireWhole, type WindowOptions } from '../shapes/conv.js'
+import {
+  type AvgPoolOptions,
+  avgPoolOptionNames,
+  requireWhole,
+  type WindowOptions,
+  windowOptionNames,
+} from '../shapes/conv.js'
 import { OptionError } from '../shapes/errors.js'
+import { requireOptions } from '../shapes/options.js'
 import { recordOf, type TensorRecord } from '../tensor/record.js'
 import type { AvgPool2dFactory, AvgPoolGlobal, MaxPool2dFactory, MaxPoolGlobal } from './module.js'
 import { Printed } from './table.js'
@@ -14,7 +21,7 @@ class Pool2d extends Printed {
   constructor(
     readonly name: 'maxPool2d' | 'avgPool2d',
     readonly kernel: number,
-    { stride = kernel, padding = 0, countIncludePad = true }: AvgPoolOptions = {},
+    { stride = kernel, padding = 0, countIncludePad = true }: AvgPoolOptions,
   ) {
     super()
     requireWhole(name, 'the window', kernel, 1)
@@ -51,8 +58,10 @@ class Pool2d extends Printed {
  * Torch: `nn.MaxPool2d(kernel, stride, padding)`.
  * @example maxPool2d(3, { stride: 2, padding: 1 })
  */
-export const maxPool2d = ((kernel: number, options?: WindowOptions) =>
-  new Pool2d('maxPool2d', kernel, options)) as unknown as MaxPool2dFactory
+export const maxPool2d = ((kernel: number, options: WindowOptions = {}) => {
+  requireOptions('maxPool2d', options, windowOptionNames)
+  return new Pool2d('maxPool2d', kernel, options)
+}) as unknown as MaxPool2dFactory
 
 /**
  * The mean of each window of images as a layer: see the op `avgPool2d`.
@@ -60,8 +69,10 @@ export const maxPool2d = ((kernel: number, options?: WindowOptions) =>
  * Torch: `nn.AvgPool2d(kernel, stride, padding)`, and `countIncludePad` is its `count_include_pad`.
  * @example avgPool2d(2)
  */
-export const avgPool2d = ((kernel: number, options?: AvgPoolOptions) =>
-  new Pool2d('avgPool2d', kernel, options)) as unknown as AvgPool2dFactory
+export const avgPool2d = ((kernel: number, options: AvgPoolOptions = {}) => {
+  requireOptions('avgPool2d', options, avgPoolOptionNames)
+  return new Pool2d('avgPool2d', kernel, options)
+}) as unknown as AvgPool2dFactory
 
 class PoolGlobal extends Printed {
   constructor(readonly name: 'avgPoolGlobal' | 'maxPoolGlobal') {

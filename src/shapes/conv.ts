@@ -36,6 +36,10 @@ export type Only<O, Known> = [Exclude<keyof O, keyof Known>] extends [never]
   ? unknown
   : `there is no option "${Exclude<keyof O, keyof Known> & string}"`
 
+export const windowOptionNames: readonly string[] = ['stride', 'padding']
+export const avgPoolOptionNames: readonly string[] = [...windowOptionNames, 'countIncludePad']
+export const convOptionNames: readonly string[] = [...windowOptionNames, 'dilation', 'groups']
+
 /** Option K of O, or D where it is not given. */
 export type Option<O, K, D extends number> = K extends keyof O ? (O[K] extends number ? O[K] : D) : D
 

@@ -2,7 +2,9 @@ import { inspect } from 'node:util'
 import { ones, setDefaultDevice, type Tape, type Tensor, tensor, zeros } from 'dfdt'
 import {
   addInto,
+  avgPool2d,
   batchNorm1d,
+  batchNorm2d,
   buffer,
   clone,
   conv2d,
@@ -156,6 +158,18 @@ describe.each(devices)('models on $name', ({ make }) => {
       [() => dropout(Number.NaN), 'got NaN'],
       [() => repeated(0, () => relu()), 'repeated: the count must be a positive integer, got 0'],
       [() => repeated(1.5, () => relu()), 'got 1.5'],
+      [() => linear(2, 3, { bais: false } as never), 'linear: there is no option "bais"; there are bias, dtype.'],
+      [() => linear(2, 3, false as never), 'linear: options are an object, got false'],
+      [() => conv2d(3, 4, 3, 2 as never), 'conv2d: options are an object, got 2'],
+      [
+        () => conv2d(3, 4, 3, { pading: 1 } as never),
+        'no option "pading"; there are stride, padding, dilation, groups,',
+      ],
+      [() => maxPool2d(2, { ceilMode: true } as never), 'maxPool2d: there is no option "ceilMode"'],
+      [() => avgPool2d(2, { dilation: 2 } as never), 'avgPool2d: there is no option "dilation"'],
+      [() => layerNorm(2, { epsilon: 1 } as never), 'layerNorm: there is no option "epsilon"'],
+      [() => batchNorm2d(2, { affine: false } as never), 'batchNorm2d: there is no option "affine"'],
+      [() => embedding(2, 3, { paddingIdx: 0 } as never), 'embedding: there is no option "paddingIdx"'],
     ])('wrong options: case %#', (run, message) => {
       expect(run).toThrow(OptionError)
       expect(run).toThrow(message)

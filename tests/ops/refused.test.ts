@@ -1,4 +1,18 @@
-import { add, clamp, compile, defineOp, dropout, manualSeed, normal, ones, tensor, zeros } from 'dfdt'
+import {
+  add,
+  avgPool2d,
+  clamp,
+  compile,
+  conv2d,
+  defineOp,
+  dropout,
+  manualSeed,
+  maxPool2d,
+  normal,
+  ones,
+  tensor,
+  zeros,
+} from 'dfdt'
 import { batches } from 'dfdt/data'
 import { clone, linear } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
@@ -51,6 +65,14 @@ describe('wrong calls', () => {
     )
     expect(() => dropout(ones([2]).trace(), untyped(0.1))).toThrow(/write \{ p: 0\.1 \}/)
     expect(() => clamp(ones([2]))).toThrow(OptionError)
+    const [images, filters] = [ones([1, 1, 4, 4]), ones([1, 1, 2, 2])]
+    expect(() => conv2d(images, filters, undefined, untyped({ pad: 1 }))).toThrow(/no option "pad"; there are stride/)
+    expect(() => conv2d(images, filters, undefined, untyped(2))).toThrow('conv2d: options are an object, got 2.')
+    const pools: ((...args: never[]) => unknown)[] = [maxPool2d, avgPool2d]
+    for (const pool of pools)
+      expect(() => pool(untyped(images), untyped(2), untyped({ ceilMode: true }))).toThrow(
+        'Pool2d: there is no option "ceilMode"',
+      )
     expect(() => [...batches(untyped(undefined), 2)]).toThrow(OptionError)
     expect(() => manualSeed(1.5)).toThrow('manualSeed: a seed is a whole number from 0, got 1.5.')
     expect(() => manualSeed(-1)).toThrow(OptionError)
@@ -65,6 +87,6 @@ describe('wrong calls', () => {
     expect(() => add(ones([2]), ...(untyped([]) as [number]))).toThrow('add: needs 2 arguments, got 1.')
     expect(() => ema(untyped(0.9))).toThrow(/got the number 0\.9; write \{ decay: 0\.9 \} or \{ tau: 0\.9 \}/)
     expect(() => defineOp({ name: 'twice', forward: (x) => x.mul(2), vjp: untyped(() => []) })).toThrow(OptionError)
-    expect(() => compile(untyped([]))).toThrow(/give the function after the signature/)
+    expect(() => compile(untyped([]))).toThrow(/needs a function, alone or after a signature/)
   })
 })

@@ -79,6 +79,29 @@ describe('fusing', () => {
     expect(two(flags, others)).toHaveLength(2)
   })
 
+  it('updates under one condition of the step are one pass, under two conditions two', () => {
+    const source = linear(20, 30) as AnyX
+    const targets = [clone(source), clone(source)]
+    const parameters = 20 * 30 + 30
+    const follow = (...conditions: AnyX[]) =>
+      passesOf(() => {
+        for (const [i, target] of targets.entries())
+          update({ target, source } as never, ema({ decay: 0.9 }), { if: conditions[i] } as never)
+      })
+    const [one, other] = [tensor(true), tensor(true)]
+    expect(follow(one, one).map(bytesMoved)).toEqual([5 * 4 * parameters])
+    expect(follow(one, other)).toHaveLength(2)
+    // The first pass may decide what the second does.
+    const flag = emptyTensor(device, 'bool', [1], 'buffer')
+    const p = [emptyTensor(device, 'bool', [1], 'parameter')]
+    const guarded = (body: () => void) => device.whenTrue(flag.storage, 0, body)
+    const negated = passesOf(() => {
+      guarded(() => foreachTensors([input(0, 'bool').not()], [{ reads: [flag], writes: [flag] }], []))
+      guarded(() => foreachTensors([input(0, 'bool')], [{ reads: [flag], writes: p }], []))
+    })
+    expect(negated).toHaveLength(2)
+  })
+
   it('uniforms and reductions of both passes live side by side; bytes count each of their elements', () => {
     const [p, q, r] = [columnOn(device), columnOn(device), columnOn(device)]
     const [rates, others] = [perPart('f32'), perPart('f32')]

@@ -6,11 +6,13 @@ import {
   type Convolve,
   conv2dShape,
   convolutionOf,
+  convOptionNames,
   type Only,
 } from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
 import { ShapeError } from '../../shapes/errors.js'
+import { requireOptions } from '../../shapes/options.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Arg, Res, Tape, Tensor } from '../../tensor/tensor.js'
@@ -48,6 +50,7 @@ export function conv2d<
   bias?: Tensor<[W[0]], NoInfer<D>, T2>,
   options?: O & Only<O, ConvOptions>,
 ): Res<Convolve<S, W, O>, D, T | T2> {
+  requireOptions('conv2d', options ?? {}, convOptionNames)
   return typed(conv2dRecord(recordOf(x), recordOf(weight), bias && recordOf(bias), options))
 }
 

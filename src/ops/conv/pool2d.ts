@@ -1,8 +1,17 @@
 import type { Pair, Pool2dKernel } from '../../kernels/kernel.js'
 import { pool2dNative } from '../../native/pool2d.js'
-import { type AvgPoolOptions, type Only, type Pool, poolShape, type WindowOptions } from '../../shapes/conv.js'
+import {
+  type AvgPoolOptions,
+  avgPoolOptionNames,
+  type Only,
+  type Pool,
+  poolShape,
+  type WindowOptions,
+  windowOptionNames,
+} from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
+import { requireOptions } from '../../shapes/options.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { emptyTensor, recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Arg, Res, Tape, Tensor } from '../../tensor/tensor.js'
@@ -32,6 +41,7 @@ export function maxPool2d<
   kernel: Arg<Pool<'maxPool2d', S, K, O>, K>,
   options?: O & Only<O, WindowOptions>,
 ): Res<Pool<'maxPool2d', S, K, O>, D, T> {
+  requireOptions('maxPool2d', options ?? {}, windowOptionNames)
   return typed(poolRecord('max', recordOf(x), kernel as number, options))
 }
 
@@ -56,6 +66,7 @@ export function avgPool2d<
   kernel: Arg<Pool<'avgPool2d', S, K, O>, K>,
   options?: O & Only<O, AvgPoolOptions>,
 ): Res<Pool<'avgPool2d', S, K, O>, D, T> {
+  requireOptions('avgPool2d', options ?? {}, avgPoolOptionNames)
   return typed(poolRecord('average', recordOf(x), kernel as number, options))
 }
 

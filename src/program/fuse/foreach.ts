@@ -1,6 +1,7 @@
 import { type Expr, input, nodes as exprNodes, scalar, substitute, uniform } from '../../kernels/expr.js'
 import { exprsOf, type ForeachKernel, type Place } from '../../kernels/kernel.js'
 import { placed, touches } from '../../kernels/places.js'
+import type { Guard } from '../../tensor/recorder.js'
 import { accesses, type Node, type ScalarRef } from '../node.js'
 import { mostNodes } from './sweep.js'
 
@@ -11,7 +12,7 @@ export function fuseForeach(program: readonly Node[]): Node[] {
     for (let earlier = later - 1; earlier >= 0; earlier--) {
       const [a, b] = [list[earlier], list[later]]
       if (!a || !b || a.kernel.kind !== 'foreach' || b.kernel.kind !== 'foreach') continue
-      if (a.guards.length !== b.guards.length || !a.guards.every((guard, i) => guard === b.guards[i])) continue
+      if (!sameGuards(a, b)) continue
       if (!canSink(list, earlier, later)) continue
       const joined = join(a, a.kernel, b, b.kernel)
       if (!joined) continue
@@ -20,6 +21,15 @@ export function fuseForeach(program: readonly Node[]): Node[] {
     }
   }
   return list.filter((node) => node !== undefined)
+}
+
+/** Whether both run under the same conditions, which the first does not decide anew for the second. */
+function sameGuards(a: Node, b: Node): boolean {
+  const same = (x: Guard, y: Guard | undefined): boolean =>
+    x === y || ('storage' in x && y !== undefined && 'storage' in y && x.storage === y.storage && x.offset === y.offset)
+  if (a.guards.length !== b.guards.length || !a.guards.every((guard, i) => same(guard, b.guards[i]))) return false
+  const written = new Set(accesses(a).flatMap(({ storage, write }) => (write ? [storage] : [])))
+  return !a.guards.some((guard) => 'storage' in guard && written.has(guard.storage))
 }
 
 /** Whether the node at `from` may run as late as `to`: nobody in between reads what it writes or writes what it touches. */
