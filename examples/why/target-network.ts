@@ -1,6 +1,6 @@
 // Q-learning moves a network towards a goal that the network itself computes: each step moves the goal as well. A target
 // network that follows slowly keeps it still. The same DQN with and without one (Lillicrap and others, 2016, tau).
-import { compile, f32, i32, manualSeed, mse, select, setDefaultDevice, wasmDevice } from 'dfdt'
+import { compile, f32, i32, manualSeed, mse, select } from 'dfdt'
 import { linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { ema, follow } from 'dfdt/update'
@@ -10,9 +10,6 @@ import { compare, randomFrom, small, stepsOr } from './compare.js'
 const [usual, warmup, episodes] = small ? [8_000, 500, 10] : [50_000, 1_000, 100]
 const steps = stepsOr(usual)
 const [batch, capacity, discount] = [64, 20_000, 0.99] as const
-
-// A step of 30 µs is shared by no two threads with profit.
-setDefaultDevice(wasmDevice({ threads: 1 }))
 
 function train(seed: number, withTarget: boolean): number {
   manualSeed(seed)

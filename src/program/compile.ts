@@ -30,10 +30,11 @@ export interface Compiled<Args extends readonly unknown[], R> {
    */
   explain(): string
   /**
-   * Runs the function once with these arguments, which counts as a step, and returns `explain()` with the time that each
-   * kernel took by itself. The first runs are slower, while the engine optimises the program: profile after some steps.
+   * Runs the function once with these arguments, which counts as a step, and gives `explain()` with the time that each
+   * kernel took by itself, measured where it ran. Throws what a call throws. The first runs are slower, while the engine
+   * optimises the program: profile after some steps.
    */
-  profile(...args: Args): string
+  profile(...args: Args): Promise<string>
   /** How many signatures have a program now. */
   readonly programs: number
   /** Returns the programs' memory. The next call captures the function again. */
@@ -137,7 +138,8 @@ function compiled(
       const program = programs[0]?.program ?? (specs && programFor(defaultDevice(), []))
       return program?.explain() ?? 'Not compiled yet: call the function once, or state its signature.'
     },
-    profile: (...args: readonly unknown[]): string => withProgram(args, (program, inputs) => program.profile(inputs)),
+    profile: (...args: readonly unknown[]): Promise<string> =>
+      withProgram(args, (program, inputs) => program.profile(inputs)),
     programs: 0,
     dispose(): void {
       for (const { program } of programs.splice(0)) program.release()

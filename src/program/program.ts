@@ -172,9 +172,8 @@ export class Program {
   }
 
   /** The lines of `explain()` with the time that each kernel took in one run; results are dropped. */
-  profile(inputs: readonly TensorRecord[]): string {
-    const times = this.#execute(inputs, (table) => this.#executable.profile?.(table) ?? this.#executable.run(table))
-    return times ? this.#text(times) : `${this.#text()}\n(this device does not time its kernels)`
+  profile(inputs: readonly TensorRecord[]): Promise<string> {
+    return this.#execute(inputs, (table) => this.#executable.profile(table)).then(this.#text)
   }
 
   explain(): string {
@@ -392,11 +391,12 @@ function interpreted(device: Device, { phases }: Plan, buffers: readonly Buffer[
       for (const step of steps) runStep(step, table)
     },
     profile(table) {
-      return steps.map((step) => {
+      const times = steps.map((step) => {
         const start = performance.now()
         runStep(step, table)
         return (performance.now() - start) * 1e6
       })
+      return Promise.resolve(times)
     },
     release() {},
   }

@@ -483,7 +483,7 @@ describe('explain and profile', () => {
     expect(scatter).toContain(`${3 * 8 * 4 + 3 * 4 + 2 * 3 * 8 * 4} B`)
   })
 
-  it('print a line a kernel, in one table', () => {
+  it('print a line a kernel, in one table', async () => {
     for (const { make } of targets) {
       setDefaultDevice(make())
       const model = sequential(linear(4, 8), relu(), linear(8, 3)) as AnyX
@@ -494,7 +494,7 @@ describe('explain and profile', () => {
       })
       expect(step.explain()).toContain('Not compiled yet')
       const args = [tensor([[1, 2, 3, 4]]), tensor(new Float32Array(0), [0, 0])] as [AnyX, AnyX]
-      const profile = step.profile(...args)
+      const profile = await step.profile(...args)
       expect(optimizer.steps).toBe(1)
       const [lines, timed] = [step.explain().split('\n'), profile.split('\n')]
       expect(lines.slice(0, 4)).toEqual([

@@ -14,7 +14,7 @@ import { makeProgram } from './program.js'
 import { Sharing } from './sharing.js'
 import type { ThreadPool, ThreadPoolFactory } from './thread-pool.js'
 import { type TrialRunner, Tuning } from './tuning.js'
-import type { Command, Job, Outcome, WorkQueue, WorkQueueFactory } from './work-queue.js'
+import type { Command, Job, Outcome, Part, WorkQueue, WorkQueueFactory } from './work-queue.js'
 
 export interface WasmBackendOptions {
   /** `256` switches an experimental flag of the whole process (Node 24+ on x64). Default: the fastest other one. */
@@ -50,9 +50,6 @@ export interface Host {
 const reservedBytes = 64 * 1024
 const controlAddress = 256
 const blockAddress = 4096
-/** Work in ns from which other threads are started or woken, and from which those awake are asked to help. */
-const wakeFrom = 40_000
-const shareFrom = 5_000
 const mostPrepared = 4096
 /** Larger scratch memory is given back at once. */
 const keptScratch = 16 << 20
@@ -75,8 +72,7 @@ export class WasmBackend implements Backend {
   readonly #tuning: Tuning
   #target: Target
   readonly #pool: ThreadPool | undefined
-  readonly #sharing = new Sharing()
-  readonly #shareFrom: number
+  readonly #sharing: Sharing
   readonly #queue: WorkQueue | undefined
   readonly #asked: number
   readonly #askedMode: ModeName | undefined
@@ -100,7 +96,7 @@ export class WasmBackend implements Backend {
     }
     this.mode = chooseMode(options.mode, host.enableWide)
     this.#askedMode = options.mode
-    this.#shareFrom = host.shareAll ? Number.MIN_VALUE : shareFrom
+    this.#sharing = new Sharing(host.shareAll)
     this.#asked = host.threadPool || host.queue ? Math.min(threads, maxThreads) : 1
     const shared = this.#asked > 1
     this.#memory = new DeviceMemory({ shared, maxBytes: options.maxBytes, reserved: reservedBytes })
@@ -108,7 +104,9 @@ export class WasmBackend implements Backend {
     this.#target = { mode: this.mode, tile: this.#tuning.tile, shared, maximumPages: this.#memory.maximumPages }
     this.#pool = shared ? host.threadPool?.(this.#memory.wasm, this.#asked, controlAddress) : undefined
     const perform = (command: Command) => this.#perform(command)
-    this.#queue = shared ? host.queue?.(this.#memory.wasm, this.#asked, controlAddress, perform) : undefined
+    this.#queue = shared
+      ? host.queue?.(this.#memory.wasm, this.#asked, controlAddress, perform, this.#sharing)
+      : undefined
     const queue = this.#queue
     if (!queue) return
     this.afterwards = (outcome) => {
@@ -228,7 +226,7 @@ export class WasmBackend implements Backend {
     this.#checkRange(own, byteOffset, byteLength)
     const queue = this.#queue
     if (queue && own.inFlight(queue)) {
-      const coming = queue.read(own.address + byteOffset, byteLength)
+      const coming = queue.ask({ kind: 'read', from: own.address + byteOffset, length: byteLength })
       useInQueue(queue, [own], nothing)
       return coming
     }
@@ -261,7 +259,15 @@ export class WasmBackend implements Backend {
         this.#do(job, queued)
         if (queue && queued) useInQueue(queue, own, nothing)
       },
-      timed: this.#queue === undefined,
+      profile: (job, parts) => {
+        this.#checkOpen()
+        const queue = this.#queue
+        queue?.raise()
+        if (!queue?.takes(Number.POSITIVE_INFINITY)) return Promise.resolve(this.#profile(job, parts))
+        const coming = queue.ask({ kind: 'profile', job: { ...job, fills: job.fills.slice() }, parts })
+        useInQueue(queue, own, nothing)
+        return coming.then(({ buffer }) => [...new Float64Array(buffer)])
+      },
     })
   }
 
@@ -378,11 +384,29 @@ export class WasmBackend implements Backend {
       this.#queue?.push({ kind: 'run', job: { ...job, fills: job.fills.slice() } })
       return
     }
-    const { entry, params, nanoseconds, fills, checks } = job
+    this.#fill(job)
+    this.#runChecked(job)
+  }
+
+  #fill({ fills }: Job): void {
     const words = this.#memory.words
     for (let i = 0; i < fills.length; i += 2) words[fills[i] ?? 0] = fills[i + 1] ?? 0
+  }
+
+  #runChecked({ entry, params, nanoseconds, checks }: Omit<Part, 'guards'>): void {
     this.#runEntry(entry, params, nanoseconds)
     for (const { at, test } of checks) test(this.#memory.words, at)
+  }
+
+  /** The times of the parts, ns. */
+  #profile(job: Job, parts: readonly Part[]): number[] {
+    this.#fill(job)
+    return parts.map((part) => {
+      if (part.guards.some((at) => this.#memory.words[at] === 0)) return 0
+      const start = performance.now()
+      this.#runChecked(part)
+      return (performance.now() - start) * 1e6
+    })
   }
 
   /** Does what was queued for workers that never came. */
@@ -391,6 +415,8 @@ export class WasmBackend implements Backend {
     if (command.kind === 'run') this.#do(command.job, false)
     else if (command.kind === 'write') bytes.set(command.bytes, command.to)
     else if (command.kind === 'copy') bytes.copyWithin(command.to, command.from, command.from + command.length)
+    else if (command.kind === 'profile')
+      return new Uint8Array(Float64Array.from(this.#profile(command.job, command.parts)).buffer)
     else return this.#bytes(command.from, command.length)
     return undefined
   }
@@ -434,18 +460,13 @@ export class WasmBackend implements Backend {
     const run = this.#functions.get(entry) ?? this.#instantiate(entry)
     this.#tuning.worked(nanoseconds)
     const pool = this.#pool
-    if (!pool || nanoseconds < this.#shareFrom) runAlone(run, params)
-    else if (pool.threads === 1) {
-      if (nanoseconds > wakeFrom) pool.start()
+    const choice = pool && this.#sharing.of(entry, nanoseconds)
+    if (!choice) {
       runAlone(run, params)
-    } else if (this.#shareFrom < shareFrom) pool.run(entry, run, params, nanoseconds)
-    else this.#runFaster(pool, entry, run, params, nanoseconds)
-  }
-
-  /** With the others' help or without, whichever is faster these days. */
-  #runFaster(pool: ThreadPool, entry: Entry, run: KernelFunction, params: number, nanoseconds: number): void {
-    const choice = this.#sharing.of(entry, nanoseconds)
-    const shared = choice.shared && (nanoseconds > wakeFrom || !pool.asleep)
+      return
+    }
+    const shared = choice.shared && pool.threads > 1
+    if (choice.shared && !shared) pool.start()
     const start = performance.now()
     if (shared) pool.run(entry, run, params, nanoseconds)
     else runAlone(run, params)

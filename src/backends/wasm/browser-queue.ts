@@ -3,10 +3,19 @@
  * waits for nothing; it runs short work itself while nothing is queued, up to a share of each task of its event loop.
  */
 import { DeviceError, HalfWrittenError } from '../../tensor/errors.js'
-import { controlBlocks, controlWords, failures, type SentCommand, words, workerSource } from './browser-worker.js'
+import {
+  controlBlocks,
+  controlWords,
+  failures,
+  type SentCommand,
+  timesKept,
+  words,
+  workerSource,
+} from './browser-worker.js'
 import { type Entry, foundWord } from './launch.js'
+import type { Sharing } from './sharing.js'
 import { brokenOff } from './thread-pool.js'
-import type { Command, Outcome, Performer, WorkQueue } from './work-queue.js'
+import type { Command, Job, Outcome, Performer, Question, WorkQueue } from './work-queue.js'
 
 /** What is needed of a web worker. */
 type QueueWorker = Pick<Worker, 'onmessage' | 'onerror' | 'postMessage' | 'terminate'>
@@ -86,6 +95,7 @@ export class BrowserQueue implements WorkQueue {
     private readonly wanted: number,
     private readonly control: number,
     private readonly perform: Performer,
+    private readonly sharing: Sharing,
     private readonly host: QueueHost,
   ) {
     this.#control = new Int32Array(memory.buffer, control, controlWords)
@@ -125,13 +135,13 @@ export class BrowserQueue implements WorkQueue {
     if (this.#waiting.length === 0) this.#stalled = 0
     this.#waiting.push({ number: ++this.given, command, outcomes: [] })
     if (this.#unsent.push(command) === 1) queueMicrotask(() => this.#send())
-    if (command.kind === 'run') this.#unsentWork += command.job.total
+    if ('job' in command) this.#unsentWork += command.job.total
     if (this.#unsent.length >= mostCommands || this.#unsentWork > mostWork) this.#send()
   }
 
-  read(from: number, length: number): Promise<Uint8Array> {
+  ask(question: Question): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.push({ kind: 'read', from, length })
+      this.push(question)
       this.#reads.push({ number: this.given, resolve, reject })
     })
   }
@@ -232,10 +242,12 @@ export class BrowserQueue implements WorkQueue {
     const handsOver = this.#led
     const commands = this.#unsent.map((command): SentCommand => {
       if (command.kind === 'write' && handsOver) transfer.push(command.bytes.buffer)
-      if (command.kind !== 'run') return { ...command }
-      const { entry, params, nanoseconds: ns, fills, checks } = command.job
-      this.#define(entry)
-      return { kind: 'run', entry: entry.id, params, ns, fills, checks: checks.map(({ at }) => at + foundWord) }
+      if (!('job' in command)) return { ...command }
+      const { kind, job } = command
+      const { fills } = job
+      if (kind === 'run') return { kind, fills, ...this.#sent(job) }
+      const parts = command.parts.map((part) => ({ ...this.#sent(part), guards: part.guards }))
+      return { kind, fills, parts }
     })
     this.#unsent = []
     this.#unsentWork = 0
@@ -244,6 +256,13 @@ export class BrowserQueue implements WorkQueue {
     this.#definitions = []
     if (define.length > 0) for (const helper of helpers) helper.postMessage({ define }, [])
     leader?.postMessage({ define, commands, epoch: this.#epoch }, transfer)
+  }
+
+  /** A job as workers understand it. */
+  #sent({ entry, params, nanoseconds, checks }: Pick<Job, 'entry' | 'params' | 'nanoseconds' | 'checks'>): object {
+    this.#define(entry)
+    const shared = this.sharing.of(entry, nanoseconds)?.shared ?? false
+    return { entry: entry.id, params, shared, checks: checks.map(({ at }) => at + foundWord) }
   }
 
   /** What a module imports is there before it. */
@@ -264,6 +283,7 @@ export class BrowserQueue implements WorkQueue {
     this.#done += (Atomics.load(this.#control, words.completed) - this.#done) | 0
     for (let first = this.#waiting[0]; first && first.number <= this.#done; first = this.#waiting[0]) {
       this.#waiting.shift()
+      this.#time(first)
       this.#noticing = true
       for (const outcome of first.outcomes) outcome()
       this.#noticing = false
@@ -278,12 +298,20 @@ export class BrowserQueue implements WorkQueue {
     }
   }
 
+  /** Tells how long it took, unless later ones have taken its place already. */
+  #time({ number, command }: Given): void {
+    if (command.kind !== 'run' || this.#done - number >= timesKept) return
+    const time = this.#control[words.times + (number & (timesKept - 1))] ?? 0
+    const { entry, nanoseconds } = command.job
+    if (time !== 0) this.sharing.of(entry, nanoseconds)?.note(time > 0, (Math.abs(time) - 1) / 1e3, nanoseconds)
+  }
+
   /** What the checks of the first that has not run say. */
   #invalid(): Error {
     const command = this.#waiting[0]?.command
     try {
       const memory = new Int32Array(this.memory.buffer)
-      if (command?.kind === 'run') for (const { at, test } of command.job.checks) test(memory, at)
+      if (command && 'job' in command) for (const { at, test } of command.job.checks) test(memory, at)
     } catch (error) {
       if (error instanceof Error) return error
     }
@@ -351,7 +379,7 @@ export class BrowserQueue implements WorkQueue {
   /** How long the first that waits may take, ms. */
   #allowed(): number {
     const command = this.#waiting[0]?.command
-    return patience + (command?.kind === 'run' ? (20 * command.job.total) / 1e6 : 0)
+    return patience + (command && 'job' in command ? (20 * command.job.total) / 1e6 : 0)
   }
 
   /** Looks from time to time whether the workers get on, or have nothing to do. */

@@ -10,7 +10,14 @@ export const words = {
   leader: 49,
   completed: 64,
   failed: 65,
+  times: 80,
 } as const
+
+/**
+ * How long the last runs took, by the number of the command modulo `timesKept`: µs and one, negative when one thread
+ * was at it; 0 for other commands.
+ */
+export const timesKept = 32
 
 /** Words of a control block, and most blocks that find room: a new crew takes another one than the last. */
 export const [controlWords, controlBlocks] = [128, 7]
@@ -20,7 +27,7 @@ export const failures = { invalid: 1, trapped: 2 } as const
 
 /** Of a command in a message: what `Command` says, with entries by number and checks as words to look at. */
 export interface SentCommand {
-  readonly kind: 'run' | 'copy' | 'write' | 'read'
+  readonly kind: 'run' | 'profile' | 'copy' | 'write' | 'read'
   readonly [field: string]: unknown
 }
 
@@ -29,15 +36,14 @@ export interface SentCommand {
  * messages, in order, and shares long kernels with the others: helpers that sleep on a word of memory, and go back to
  * their event loop only for the message with a function they do not have yet. Each holds a lock for life: whoever is given
  * it then knows that the worker is gone.
- * A job: write `fills`, run, look at `checks`. Helping pays from 5 µs, waking sleepers from 40 µs; after a helper that
- * was later than the whole job would have taken alone, shorter jobs than 2 ms go without help for a while.
+ * A job: write `fills`, run, look at `checks`. Whether a job is shared is in the message; its time is left in `times`.
  */
 export const workerSource = `'use strict'
-const { sequence, entry, params, done, broken, sleepers, ready, leader, completed, failed } = ${JSON.stringify(words)}
+const { sequence, entry, params, done, broken, sleepers, ready, leader, completed, failed, times } = ${JSON.stringify(words)}
 const { load, store, add, sub, wait, notify } = Atomics
 const functions = [], instances = [], table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 })
 const { locks } = globalThis.navigator || {}
-let memory, c, thread, threads, begun, seen, dropped, rest = 0, nextRest = 16
+let memory, c, thread, threads, begun, seen, dropped
 const waited = () => {
   if (load(c, broken)) throw 0
 }
@@ -69,40 +75,40 @@ const help = () => {
     notify(c, done)
   }
 }
-const helped = ns => {
-  if (threads < 2 || ns < 5e3 || load(c, ready) < threads) return false
-  if (ns < 2e6 && rest > 0) {
-    rest--
-    return false
-  }
-  return ns > 4e4 || !load(c, sleepers)
-}
-const run = ({ entry: id, params: at, ns }) => {
+const run = ({ entry: id, params: at, shared, checks }, words) => {
   const own = functions[id]
-  if (!helped(ns)) return own(at, 0, 1)
+  const start = performance.now()
+  const helped = shared && threads > 1 && load(c, ready) === threads
+  if (helped) share(own, id, at)
+  else own(at, 0, 1)
+  const time = 1 + (performance.now() - start) * 1e3
+  for (const at of checks) if (words[at] >= 0) throw ${failures.invalid}
+  return helped ? time : -time
+}
+const share = (own, id, at) => {
   const before = load(c, done)
   store(c, entry, id)
   store(c, params, at)
   add(c, sequence, 1)
   if (load(c, sleepers)) notify(c, sequence)
   own(at, 0, threads)
-  const began = performance.now()
   for (let spin = 0, now; (((now = load(c, done)) - before) | 0) < threads - 1; waited())
     if (++spin > 4000) wait(c, done, now, 100)
-  const late = (performance.now() - began) * 1e6 > ns + 5e4
-  if (late) rest = nextRest
-  nextRest = late ? Math.min(1024, nextRest * 2) : Math.max(16, nextRest >> 1)
   waited()
 }
 const perform = (command, words, bytes) => {
-  const { kind, from, to, length, fills, checks } = command
+  const { kind, from, to, length, fills, parts } = command
+  const time = times + ((load(c, completed) + 1) & ${timesKept - 1})
+  c[time] = 0
   if (kind === 'copy') bytes.copyWithin(to, from, from + length)
   else if (kind === 'write') bytes.set(command.bytes, to)
   else if (kind === 'read') return bytes.slice(from, from + length)
   else {
     for (let i = 0; i < fills.length; i += 2) words[fills[i]] = fills[i + 1]
-    run(command)
-    for (const at of checks) if (words[at] >= 0) throw ${failures.invalid}
+    if (kind === 'profile')
+      return new Uint8Array(Float64Array.from(parts, part =>
+        part.guards.every(at => words[at]) ? (Math.abs(run(part, words)) - 1) * 1e3 : 0).buffer)
+    c[time] = run(command, words)
   }
 }
 const begin = () => {

@@ -24,8 +24,8 @@ function spawn(source: string): Worker {
   }
 }
 
-const queue: WorkQueueFactory = (memory, threads, control, perform) =>
-  new BrowserQueue(memory, threads, control, perform, { spawn, canBlock: canBlock() })
+const queue: WorkQueueFactory = (memory, threads, control, perform, sharing) =>
+  new BrowserQueue(memory, threads, control, perform, sharing, { spawn, canBlock: canBlock() })
 
 /**
  * The wasm backend of browsers, and of wherever Node's modules are absent. In a cross-origin isolated page kernels run on

@@ -183,10 +183,6 @@ class NodeThreadPool implements ThreadPool {
     return this.#checkedIn ? this.wanted : 1
   }
 
-  get asleep(): boolean {
-    return Atomics.load(this.#control, words.sleepers) > 0
-  }
-
   start(): void {
     if (this.#helpers.length > 0 || this.#over) return
     this.#leaving = this.#leaving.filter((helper) => !helper.gone)

@@ -10,7 +10,7 @@ import { type FunctionRef, i32, i64, ModuleBuilder } from './assembler.js'
 import { newEntryId, type Target } from './generated.js'
 import { type Entry, foundWord, kernelParameters, type Launch, type Prepared, scratch } from './launch.js'
 import { bitsOf } from './lowering.js'
-import type { Check, Job } from './work-queue.js'
+import type { Check, Job, Part } from './work-queue.js'
 
 /** What a program needs of the backend. */
 export interface ProgramHost {
@@ -25,8 +25,8 @@ export interface ProgramHost {
   free(address: number): void
   /** Runs it, on all threads if that pays, or gives it to a queue. */
   run(job: Job): void
-  /** Whether what was given to `run` has run when that returns. */
-  readonly timed: boolean
+  /** Runs what the job does part by part; gives the time of each, ns. */
+  profile(job: Job, parts: readonly Part[]): Promise<readonly number[]>
 }
 
 /** Polls of the barrier before a thread sleeps: some 20 µs. */
@@ -38,7 +38,6 @@ const align = (bytes: number) => Math.ceil(bytes / 64) * 64
 const [phaseAt, sleepersAt, barrierBytes] = [64, 128, 256]
 /** Conditions of the host are words behind the barrier. */
 const guardBytes = 4
-const noFills = new Int32Array(0)
 
 /** A launch with the address of its block and its share of the scratch memory. */
 interface Placed {
@@ -177,37 +176,26 @@ class WasmProgram implements Executable {
     this.host.run(this.#job)
   }
 
-  profile(table: Float64Array): readonly number[] | undefined {
-    const { host } = this
-    if (!host.timed) return undefined
+  profile(table: Float64Array): Promise<readonly number[]> {
     this.#fill(table)
-    const { fills } = this.#job
-    for (let i = 0; i < fills.length; i += 2) host.words[fills[i] ?? 0] = fills[i + 1] ?? 0
-    // Also those without a launch, such as kernels on empty tensors.
-    const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
-    for (const placed of this.#launches) {
-      const { launch, params, step, guards, nanoseconds } = placed
-      if (!this.#holds(guards)) continue
-      const start = performance.now()
-      host.run({
-        entry: launch.entry,
-        params,
-        nanoseconds,
-        total: launch.nanoseconds,
-        fills: noFills,
-        checks: checkOf(placed),
+    const parts = this.#launches.map((placed): Part => {
+      const { launch, params, guards, nanoseconds } = placed
+      const { entry } = launch
+      return { entry, params, nanoseconds, checks: checkOf(placed), guards: guards.map((address) => address >>> 2) }
+    })
+    const coming = this.host.profile(this.#job, parts)
+    return coming.then((each) => {
+      // Also those without a launch, such as kernels on empty tensors.
+      const times = new Map<PlanStep, number>(this.#steps.map((step) => [step, 0]))
+      this.#launches.forEach(({ step }, i) => {
+        times.set(step, (times.get(step) ?? 0) + (each[i] ?? 0))
       })
-      times.set(step, (times.get(step) ?? 0) + (performance.now() - start) * 1e6)
-    }
-    return [...times.values()]
+      return [...times.values()]
+    })
   }
 
   release(): void {
     this.host.free(this.base)
-  }
-
-  #holds(guards: readonly number[]): boolean {
-    return guards.every((address) => this.host.words[address >>> 2] !== 0)
   }
 
   #fill(table: Float64Array): void {

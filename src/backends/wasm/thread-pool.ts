@@ -5,8 +5,6 @@ import type { Entry, KernelFunction } from './launch.js'
 export interface ThreadPool {
   /** Threads that take part now, the calling one included; 1 until the others have checked in. */
   readonly threads: number
-  /** Whether some of the others sleep: waking them takes some 20 µs. */
-  readonly asleep: boolean
   /** Starts the others in the background, where they do not run. */
   start(): void
   /** Waits until all have checked in; whether they have. */

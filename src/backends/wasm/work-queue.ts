@@ -1,4 +1,5 @@
 import type { Entry } from './launch.js'
+import type { Sharing } from './sharing.js'
 
 /** A kernel or a whole program to run, with what belongs before and after. */
 export interface Job {
@@ -18,12 +19,23 @@ export interface Check {
   readonly test: (words: Int32Array, at: number) => void
 }
 
+/** One kernel of a program whose kernels are timed one by one. */
+export interface Part extends Pick<Job, 'entry' | 'params' | 'nanoseconds' | 'checks'> {
+  /** Words of memory; where one is 0, the kernel does not run. */
+  readonly guards: readonly number[]
+}
+
+/** Commands that give bytes: what they read, or the time of each part in ns, as f64. */
+export type Question =
+  | { readonly kind: 'read'; readonly from: number; readonly length: number }
+  | { readonly kind: 'profile'; readonly job: Job; readonly parts: readonly Part[] }
+
 /** What can be queued. */
 export type Command =
+  | Question
   | { readonly kind: 'run'; readonly job: Job }
   | { readonly kind: 'copy'; readonly from: number; readonly to: number; readonly length: number }
   | { readonly kind: 'write'; readonly to: number; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly kind: 'read'; readonly from: number; readonly length: number }
 
 /** Told that a command has run, or why it never will. */
 export type Outcome = (error?: Error) => void
@@ -40,10 +52,9 @@ export interface WorkQueue {
   readonly done: number
   /** Whether work of this length belongs in the queue: also when it must wait for what is there. */
   takes(nanoseconds: number): boolean
-  /** Takes any command but a `read`. */
-  push(command: Command): void
-  /** Bytes of memory as they are once everything given has run. */
-  read(from: number, length: number): Promise<Uint8Array>
+  push(command: Exclude<Command, Question>): void
+  /** The bytes that the command gives when its turn has come. */
+  ask(question: Question): Promise<Uint8Array>
   /** Calls when the last command given has run or failed, at once if none is under way; latest first after a failure. */
   afterwards(outcome: Outcome): void
   /** Throws a failure that nobody has heard of yet. */
@@ -61,10 +72,11 @@ export interface WorkQueue {
 /** What the backend does for a queue whose workers cannot be started. */
 export type Performer = (command: Command) => Uint8Array | undefined
 
-/** Makes a queue of `threads` workers on this memory; words from `control` on are its own. */
+/** Makes a queue of `threads` workers on this memory; words from `control` on are its own. `sharing`: which work they share. */
 export type WorkQueueFactory = (
   memory: WebAssembly.Memory,
   threads: number,
   control: number,
   perform: Performer,
+  sharing: Sharing,
 ) => WorkQueue

@@ -38,8 +38,8 @@ export function queuedBackend(
     {
       cores: 2,
       enableWide: () => 'is not for tests.',
-      queue: (memory, threads, control, perform) =>
-        new BrowserQueue(memory, threads, control, perform, { spawn, canBlock, inline }),
+      queue: (memory, threads, control, perform, sharing) =>
+        new BrowserQueue(memory, threads, control, perform, sharing, { spawn, canBlock, inline }),
     },
   )
   return { backend, workers }

@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createReferenceBackend } from '../../../src/backends/reference/index.js'
 import { BrowserQueue } from '../../../src/backends/wasm/browser-queue.js'
 import { WasmBackend } from '../../../src/backends/wasm/backend.js'
+import { Sharing } from '../../../src/backends/wasm/sharing.js'
 import { input } from '../../../src/kernels/expr.js'
 import type { Kernel } from '../../../src/kernels/kernel.js'
+import type { PlanGuard } from '../../../src/kernels/plan.js'
 import type { Buffer as DeviceBuffer } from '../../../src/tensor/backend.js'
 import { HalfWrittenError, ShapeError } from '../../../src/tensor/errors.js'
 import { conformanceCases, runConformance } from '../../../src/testing/conformance.js'
@@ -37,6 +39,23 @@ const floats = async (backend: WasmBackend, buffer: DeviceBuffer) =>
   new Float32Array((await backend.read(buffer, 0, buffer.byteLength)).buffer)
 const same = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer))
 const indices = (...list: number[]) => new Float32Array(Int32Array.from(list).buffer)
+
+/** Whose workers cannot be started. */
+function refusedBackend(): { readonly backend: WasmBackend } {
+  const spawn = () => {
+    throw new Error('refused')
+  }
+  const backend = new WasmBackend(
+    { mode: 'plain', threads: 2 },
+    {
+      cores: 2,
+      enableWide: () => 'is not for tests.',
+      queue: (memory, threads, control, perform, sharing) =>
+        new BrowserQueue(memory, threads, control, perform, sharing, { spawn, canBlock: false, inline: [-1, 0] }),
+    },
+  )
+  return { backend }
+}
 
 describe('a queue of workers', () => {
   it.each([
@@ -174,17 +193,91 @@ describe('a queue of workers', () => {
     60_000,
   )
 
+  it('workers share what has been faster shared, as they report it', async () => {
+    const { backend } = queuedBackend()
+    const noted: [shared: boolean, milliseconds: number, nanoseconds: number][] = []
+    let shared = false
+    const choice = {
+      get shared() {
+        return shared
+      },
+      note: (...args: (typeof noted)[number]) => void noted.push(args),
+    }
+    const asked = vi.spyOn(Sharing.prototype, 'of').mockImplementation((_, ns) => (ns > 1e5 ? choice : undefined))
+    const source = bufferOf(backend, new Float32Array(length).fill(0.5))
+    const result = backend.allocate(4 * length)
+    const run = async () => {
+      backend.run(long, [source, result], [])
+      return floats(backend, result)
+    }
+    for (let i = 0; i < 100 && backend.startThreads() < 2; i++) await pause(50)
+    const alone = await run()
+    shared = true
+    const both = await run()
+    expect(same(alone, both)).toBe(true)
+    backend.run(map(8), [result, result], [])
+    await floats(backend, result)
+    asked.mockRestore()
+    expect(noted.map(([shared]) => shared)).toEqual([false, true])
+    for (const [, milliseconds, nanoseconds] of noted) {
+      expect(milliseconds).toBeGreaterThan(0.5)
+      expect(milliseconds).toBeLessThan(10_000)
+      expect(nanoseconds).toBeGreaterThan(1e6)
+    }
+    await backend.close()
+  })
+
+  it.each([
+    ['workers', false],
+    ['the caller, where workers do not come', true],
+  ])('kernels of a program are timed by %s; those of a condition that fails take none', async (_name, refused) => {
+    const { backend } = refused ? refusedBackend() : queuedBackend()
+    const source = bufferOf(backend, new Float32Array(length).fill(0.5))
+    const result = backend.allocate(4 * length)
+    const flags = bufferOf(backend, Float32Array.of(0))
+    const step = { kernel: long, buffers: [0, 1], scalars: [], guards: [] }
+    const guarded = (guard: PlanGuard) => ({ ...step, guards: [guard] })
+    const program = backend.compile(
+      {
+        phases: [
+          { shared: [step], single: [] },
+          { shared: [guarded({ scalar: 0 })], single: [] },
+          { shared: [guarded({ buffer: 2, byteOffset: 0 })], single: [{ ...step, kernel: map(8) }] },
+        ],
+        scalarCount: 1,
+      },
+      [source, result, flags],
+    )
+    const coming = program.profile(Float64Array.of(1))
+    // What is given meanwhile comes behind.
+    backend.run(map(length), [source, source], [])
+    const [first = 0, second = 0, third, small = 0] = await coming
+    expect(first).toBeGreaterThan(1e6)
+    expect(second).toBeGreaterThan(1e6)
+    expect(third).toBe(0)
+    expect(small).toBeLessThan(first)
+    const [skipped, ran] = [await program.profile(Float64Array.of(0)), await floats(backend, source)]
+    expect(skipped).toHaveLength(4)
+    expect(skipped[1]).toBe(0)
+    expect(ran[0]).toBe(1.5)
+    await backend.close()
+  })
+
   it('without workers the caller does what was queued', async () => {
     const backend = new WasmBackend(
       { mode: 'plain', threads: 2 },
       {
         cores: 2,
         enableWide: () => 'is not for tests.',
-        queue: (memory, threads, control, perform) => {
+        queue: (memory, threads, control, perform, sharing) => {
           const spawn = () => {
             throw new Error('refused')
           }
-          return new BrowserQueue(memory, threads, control, perform, { spawn, canBlock: false, inline: [-1, 0] })
+          return new BrowserQueue(memory, threads, control, perform, sharing, {
+            spawn,
+            canBlock: false,
+            inline: [-1, 0],
+          })
         },
       },
     )

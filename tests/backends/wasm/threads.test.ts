@@ -25,6 +25,10 @@ const x = input(0, 'f32')
 const y = input(1, 'f32')
 const noise = (n: number, seed = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3)
 
+/** A backend whose threads, once started, share all that can be shared, faster or not. */
+const sharing = (threads: number, threadPool = nodeHost.threadPool): WasmBackend =>
+  new WasmBackend({ threads, mode: 'plain' }, { ...nodeHost, threadPool, shareAll: true })
+
 /** The bytes of the last buffer after the kernel, on a fresh device. */
 async function result(
   kernel: Kernel,
@@ -32,7 +36,7 @@ async function result(
   outputLength: number,
   threads: number,
 ): Promise<Buffer> {
-  const backend = new WasmBackend({ threads, mode: 'plain' }, nodeHost)
+  const backend = sharing(threads)
   expect(backend.startThreads()).toBe(threads)
   const buffers = [...inputs.map((values) => bufferOf(backend, values)), backend.allocate(outputLength * 4)]
   backend.run(kernel, buffers, [0.25, 0.75])
@@ -145,7 +149,7 @@ it.each(['add', 'set'] as const)('%ss rows with equal indices in order on any nu
     output: packed([50, 300]),
   }
   const run = async (threads: number) => {
-    const backend = new WasmBackend({ threads, mode: 'plain' }, nodeHost)
+    const backend = sharing(threads)
     expect(backend.startThreads()).toBe(threads)
     const buffers = [noise(600_000), words, noise(15_000, 3)].map((values) => bufferOf(backend, values))
     backend.run(kernel, buffers, [])
@@ -158,7 +162,7 @@ it.each(['add', 'set'] as const)('%ss rows with equal indices in order on any nu
   expect((await run(4)).equals(alone)).toBe(true)
 })
 
-/** Long enough that help is always asked for. */
+/** Some 20 ms of work. */
 const length = 3_000_000
 const large: Kernel = {
   kind: 'map',
@@ -178,10 +182,7 @@ function runLarge(backend: WasmBackend): Uint8Array {
 
 /** A backend on two threads whose threads end after `idle` ms without work. */
 const withIdleTime = (idle: number): WasmBackend =>
-  new WasmBackend(
-    { threads: 2, mode: 'plain' },
-    { ...nodeHost, threadPool: (memory, threads, control) => nodeThreadPool(memory, threads, control, idle) },
-  )
+  sharing(2, (memory, threads, control) => nodeThreadPool(memory, threads, control, idle))
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe('when a worker has gone', () => {
@@ -189,7 +190,7 @@ describe('when a worker has gone', () => {
   afterAll(stop)
 
   it('between runs, another takes its place when there is work', async () => {
-    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
+    const backend = sharing(2)
     expect(backend.startThreads()).toBe(2)
     const before = runLarge(backend)
     await Promise.all(workers.map((worker) => worker.terminate()))
@@ -201,7 +202,7 @@ describe('when a worker has gone', () => {
   })
 
   it('while one runs, the run throws soon instead of hanging, and the next are right', async () => {
-    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
+    const backend = sharing(2)
     for (let i = 0; i < 3; i++) {
       expect(backend.startThreads()).toBe(2)
       const before = runLarge(backend)
@@ -233,6 +234,27 @@ describe('when a worker has gone', () => {
     expect(backend.startThreads()).toBe(2)
     expect(workers.at(-1)).not.toBe(worker)
     expect(Buffer.from(runLarge(backend)).equals(Buffer.from(before))).toBe(true)
+    await backend.close()
+  })
+
+  it('nor do threads start for kernels shorter than 0.1 ms, or take part in them', async () => {
+    const backend = new WasmBackend({ threads: 2, mode: 'plain' }, nodeHost)
+    const buffer = backend.allocate(length * 4)
+    const run = (n: number, times: number) => {
+      const kernel: Kernel = { ...large, shape: [n], inputs: [packed([n])], outputs: [packed([n])] }
+      for (let i = 0; i < times; i++) backend.run(kernel, [buffer, buffer], [])
+    }
+    const before = workers.length
+    run(1000, 1000)
+    expect(workers).toHaveLength(before)
+    run(length, 1)
+    expect(workers).toHaveLength(before + 1)
+    expect(backend.startThreads()).toBe(2)
+    // Not awaited: a run that it takes part in breaks off.
+    void workers.at(-1)?.terminate()
+    block(100)
+    run(1000, 1000)
+    expect(() => run(length, 1)).toThrow(HalfWrittenError)
     await backend.close()
   })
 
@@ -296,7 +318,7 @@ describe('a kernel that traps', () => {
           for (let i = 0; i < fills.length; i += 2) memory.words[fills[i] ?? 0] = fills[i + 1] ?? 0
           pool.run(entry, instance(entry), params, nanoseconds)
         },
-        timed: true,
+        profile: () => Promise.resolve([]),
       }
       const program = makeProgram(
         { phases: Array.from({ length: 3 }, () => ({ shared: [step], single: [] })), scalarCount: 0 },
