@@ -29,7 +29,7 @@ export function plainCompile({ scope, defaultDevice, admittedAll }: Parts): Comp
       explain: () => 'not compiled',
       profile: (...args: readonly unknown[]) => {
         call(...args)
-        return 'not compiled'
+        return Promise.resolve('not compiled')
       },
       programs: 0,
       dispose: () => undefined,

@@ -15,6 +15,7 @@ import { modes } from '../../../src/backends/wasm/modes.js'
 import { nodeHost } from '../../../src/backends/wasm/node.js'
 import { nodeThreadPool } from '../../../src/backends/wasm/node-threads.js'
 import { makeProgram, type ProgramHost } from '../../../src/backends/wasm/program.js'
+import type { ThreadPoolFactory } from '../../../src/backends/wasm/thread-pool.js'
 import { input, scalar, uniform } from '../../../src/kernels/expr.js'
 import type { Combine, ForeachKernel, Kernel } from '../../../src/kernels/kernel.js'
 import { HalfWrittenError } from '../../../src/tensor/errors.js'
@@ -26,7 +27,7 @@ const y = input(1, 'f32')
 const noise = (n: number, seed = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3)
 
 /** A backend whose threads, once started, share all that can be shared, faster or not. */
-const sharing = (threads: number, threadPool = nodeHost.threadPool): WasmBackend =>
+const sharing = (threads: number, threadPool: ThreadPoolFactory = nodeThreadPool): WasmBackend =>
   new WasmBackend({ threads, mode: 'plain' }, { ...nodeHost, threadPool, shareAll: true })
 
 /** The bytes of the last buffer after the kernel, on a fresh device. */
