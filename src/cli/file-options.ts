@@ -56,7 +56,13 @@ export function addAverageFlags(command: Command): Command {
   const postHoc = (flags: string, about: string, parse: (text: string) => unknown) =>
     new Option(flags, about).argParser(parse).helpGroup('With --sigma-rel:')
   command
-    .addOption(way('--weights <list>', 'weighted mean, one number for each file: 3,1 is 3/4 and 1/4; below 0 it extrapolates', numbers))
+    .addOption(
+      way(
+        '--weights <list>',
+        'weighted mean, one number for each file: 3,1 is 3/4 and 1/4; below 0 it extrapolates',
+        numbers,
+      ),
+    )
     .addOption(way('--alpha <share>', '(1 - alpha) first + alpha second: WiSE-FT, of two files', share))
     .addOption(way('--slerp <share>', 'the same along the arc between two files, tensor by tensor', share))
     .addOption(way('--decay <share>', 'exponential average over the files in their order: kept at each', share))
