@@ -9,7 +9,7 @@ import type { Guard, Recorder, Scalars } from '../tensor/recorder.js'
 import { captureScope, HELD } from '../tensor/scope.js'
 import { Storage, type Unsettled } from '../tensor/storage.js'
 import type { Node } from './node.js'
-import { leavesOf, type Tree } from './tree.js'
+import { heldBy, leavesOf, type Tree } from './tree.js'
 
 /** Work of the host before each run, and how to take it back. */
 export interface Effect {
@@ -135,6 +135,12 @@ function requireTensors(result: Tree): void {
     throw new CaptureError('compile: the function returned a promise; return tensors and await their values outside.')
   }
   for (const leaf of leavesOf(result)) {
+    if (heldBy(leaf).some(({ storage }) => storage.captured)) {
+      const name = (leaf as object).constructor.name
+      throw new CaptureError(
+        `compile: the function returned a ${name} with tensors, which have no values; return arrays and plain objects.`,
+      )
+    }
     if (typeof leaf !== 'object' || leaf === null || leaf instanceof TensorRecord || !(HELD in leaf)) continue
     const remedy = 'return the tensors themselves, as in gradients.get(weight)'
     throw new CaptureError(`compile: the function returned gradients, which have no values until it runs; ${remedy}.`)

@@ -58,7 +58,7 @@ const mostPrograms = 8
  * returns or a variable it assigns stays as it was then, and `if (x.sum().gt(0))` is always taken, since JavaScript holds
  * every object for true. Values decide with `where()`, or with `update(…, { if: loss.lt(best) })`.
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, in arrays and objects if the arguments are, and typed
- * arrays and plain numbers are accepted.
+ * arrays and plain numbers are accepted; a number that changes from call to call belongs there, as `f32()`.
  *
  * A run that fails counts no step, draws no random numbers and leaves parameters, buffers and state as they were:
  * arguments, schedules and exhausted memory fail before the kernels start, and indices out of range before anything that

@@ -25,6 +25,13 @@ export function* leavesOf(tree: Tree): Generator<unknown> {
   else yield tree
 }
 
+/** Tensors in what is neither an array nor a plain object: out of reach for a program. */
+export function heldBy(leaf: unknown): readonly TensorRecord[] {
+  if (typeof leaf !== 'object' || leaf === null || leaf instanceof TensorRecord) return []
+  const values: Iterable<unknown> = leaf instanceof Map || leaf instanceof Set ? leaf.values() : Object.values(leaf)
+  return [...values].filter((value) => value instanceof TensorRecord)
+}
+
 /** Whether an argument is data, copied into the program with each run. Parameters and buffers are used by identity. */
 export const isData = (leaf: unknown): leaf is TensorRecord => leaf instanceof TensorRecord && leaf.role === undefined
 
@@ -32,7 +39,8 @@ export const isData = (leaf: unknown): leaf is TensorRecord => leaf instanceof T
  * Structure, shapes and dtypes as text: equal texts share a program. Numbers and strings in it are part of the program,
  * and so are models, parameters and other objects, by identity.
  *
- * Throws: `CaptureError` for typed arrays: the program would keep the numbers of the first.
+ * Throws: `CaptureError` for typed arrays, and for tensors in what is no array, plain object or model: the program would
+ * keep the numbers of the first.
  */
 export function signatureOf(tree: Tree): string {
   if (isData(tree)) return `${tree.dtype}[${tree.shape}]`
@@ -42,6 +50,13 @@ export function signatureOf(tree: Tree): string {
       const remedy = 'make a tensor of it, or state the signature: compile([f32(32, 784)], …)'
       throw new CaptureError(
         `compile: an argument is a ${tree.constructor.name}, whose numbers would stay in the program; ${remedy}.`,
+      )
+    }
+    // A model's own tensors are the model's.
+    if (!isPlain(tree) && !('forward' in tree) && heldBy(tree).some(isData)) {
+      const remedy = 'pass them in arrays and plain objects'
+      throw new CaptureError(
+        `compile: an argument is a ${tree.constructor.name} with tensors, whose values would stay in the program; ${remedy}.`,
       )
     }
     if (isPlain(tree))

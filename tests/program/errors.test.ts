@@ -169,6 +169,36 @@ for (const { name: on, make } of targets) {
       await new Promise((resolve) => setTimeout(resolve, 0))
     })
 
+    it('tensors where the program cannot reach them: in maps, sets and instances', () => {
+      class Batch {
+        constructor(readonly images: AnyX) {}
+      }
+      const wraps: [string, (t: AnyX) => unknown][] = [
+        ['Batch', (t) => new Batch(t)],
+        ['Map', (t) => new Map([['t', t]])],
+        ['Set', (t) => new Set([t])],
+      ]
+      for (const [name, wrap] of wraps) {
+        const passed = caught(() => compile(() => kept.weight.mul(2) as AnyX)(...([wrap(x())] as [])))
+        expect(passed).toBeInstanceOf(CaptureError)
+        expect(passed.message).toContain(
+          `an argument is a ${name} with tensors, whose values would stay in the program`,
+        )
+        const returned = caught(() => compile((t: AnyX) => [wrap(t.mul(2))])(x()))
+        expect(returned).toBeInstanceOf(CaptureError)
+        expect(returned.message).toContain(`returned a ${name} with tensors`)
+        // What lasts may be in them.
+        expect(compile(() => wrap(kept.weight))()).toBeDefined()
+      }
+      class Model {
+        shift = tensor([1, 2])
+        forward = (t: AnyX) => t.add(this.shift)
+      }
+      expect(compile((model: Model, t: AnyX) => model.forward(t))(new Model(), x()).arraySync()).toEqual([2, 4])
+      const step = compile([{ images: f32(2) }], ({ images }) => images.mul(2))
+      expect(step(new Batch(x()) as never).arraySync()).toEqual([2, 4])
+    })
+
     it('taped, disposed and foreign arguments', () => {
       const step = compile((t: AnyX) => t.add(1))
       expect(caught(() => step(x().trace())).message).toContain('.trace() inside')
