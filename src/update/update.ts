@@ -65,6 +65,10 @@ export function conditionally(
   { if: flag, when }: Pick<UpdateOptions, 'if' | 'when'>,
   body: () => void,
 ): void {
+  if (typeof flag === 'boolean')
+    throw new OptionError(
+      `update: { if } takes a bool scalar, a tensor, got ${flag}; what the host knows is asked by { when: () => … }.`,
+    )
   const decided = flag === undefined ? body : () => onFlag(recordOf(flag), body)
   if (when) device.when(when, decided)
   else decided()

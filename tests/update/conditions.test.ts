@@ -76,6 +76,7 @@ describe.each(devices)('conditional updates on $name', ({ make }) => {
     const source = clone(target)
     // @ts-expect-error a float is no condition
     expect(() => update({ target, source }, copy(), { if: tensor(1) })).toThrow(DTypeError)
+    expect(() => update({ target, source }, copy(), { if: true as never })).toThrow('asked by { when: () => … }')
   })
 
   test('what was prepared for two models is made anew when one of them changes', () => {
