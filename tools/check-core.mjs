@@ -29,7 +29,7 @@ const TRAINING = [
   ['update', ['ema', 'update']],
 ]
 /** Entry points for programs, which may use packages and Node; every other one is core. */
-const PROGRAMS = new Set(['./train', './data', './package.json'])
+const PROGRAMS = new Set(['./train', './data', './files', './package.json'])
 /** Core, but not part of what an application ships. */
 const DEVELOPMENT = new Set(['./testing'])
 

@@ -1,40 +1,44 @@
 import { SingleBar } from 'cli-progress'
+import type { FilesProgress } from '../io/streaming/files-progress.js'
 import { clock } from '../train/wording.js'
 import { bytesText } from './bytes.js'
 import { type Host, isTerminal } from './host.js'
 import { Pace } from './pace.js'
 
-/** Shows how far a pass over files is. */
-export interface BytesProgress {
-  /** So many more bytes are done. */
-  readonly add: (bytes: number) => void
+/** Shows how far passes over files are. */
+export interface ShownProgress {
+  readonly show: (progress: FilesProgress) => void
   /** Takes the bar off the screen. */
   readonly clear: () => void
 }
 
 /** A bar on stderr where a cursor can be moved; nothing elsewhere: a log has no use for it. */
-export function bytesProgress({ stderr, env }: Host, total: number): BytesProgress {
-  if (!isTerminal(stderr, env)) return { add: () => undefined, clear: () => undefined }
-  const pace = new Pace()
-  let done = 0
+export function filesProgress({ stderr, env }: Host): ShownProgress {
+  if (!isTerminal(stderr, env)) return { show: () => undefined, clear: () => undefined }
+  let pace = new Pace()
+  let state: FilesProgress | undefined
   let rate = 0
-  let shown = false
   const bar = new SingleBar({
     ...{ stream: stderr, fps: 10, clearOnComplete: true, linewrap: true },
-    format: (_, { maxWidth }) => bytesLine({ done, total, rate }, maxWidth),
+    format: (_, { maxWidth }) => bytesLine({ done: 0, total: 0, ...state, rate }, maxWidth),
   })
+  const clear = () => {
+    if (state) bar.stop()
+    state = undefined
+  }
   return {
-    add: (bytes) => {
-      done += bytes
-      rate = pace.at(performance.now(), done)
-      if (shown) bar.update(done)
-      else bar.start(total, done)
-      shown = true
+    show: (progress) => {
+      if (state && state.pass !== progress.pass) {
+        clear()
+        pace = new Pace()
+      }
+      const began = state !== undefined
+      state = progress
+      rate = pace.at(performance.now(), progress.done)
+      if (began) bar.update(progress.done)
+      else bar.start(progress.total, progress.done)
     },
-    clear: () => {
-      if (shown) bar.stop()
-      shown = false
-    },
+    clear,
   }
 }
 

@@ -1,11 +1,14 @@
 import { described } from '../io/streaming/compare-structures.js'
-import { cosineOf, type Distance, joinDistance, noDistance, relativeDistance } from '../io/streaming/distance.js'
-import { isFloatDType } from '../io/streaming/float-bytes.js'
-import { type ComparedTensor, measureDistances } from '../io/streaming/node-measure.js'
-import { ModelFiles } from '../io/streaming/node-model-files.js'
-import { count, plural } from '../train/wording.js'
-import { bytesProgress } from './bytes-progress.js'
+import {
+  diffFiles,
+  type FilesDifference,
+  type TensorDifference,
+  type UnmatchedTensor,
+} from '../io/streaming/node-diff-files.js'
+import { count, plural } from '../io/wording.js'
+import { filesProgress } from './bytes-progress.js'
 import { type Host, isTerminal } from './host.js'
+import { runInFlags } from './in-flags.js'
 import { tableLines } from './table.js'
 
 /** `dfdt diff`: how far two models are apart, tensor by tensor. Returns the exit code. */
@@ -20,67 +23,37 @@ export async function diff(
     exitCode = code
     abort.abort()
   })
-  const models: ModelFiles[] = []
+  const progress = filesProgress(host)
   try {
-    const [first, second] = paths.map((path) => {
-      const model = ModelFiles.open(path)
-      models.push(model)
-      return model
-    })
-    if (first && second) await compare(first, second, { json: flags.json === true, host, signal: abort.signal })
+    const [first, second] = paths
+    const options = { onProgress: progress.show, signal: abort.signal }
+    const found = await runInFlags('diffFiles', () => diffFiles(first, second, options)).finally(progress.clear)
+    const unmatched = found.unmatched.map((tensor) => unmatchedLine(tensor, paths))
+    const width = isTerminal(host.stdout, host.env) ? host.stdout.columns : undefined
+    const text = flags.json
+      ? JSON.stringify({ first, second, tensors: found.tensors, unmatched })
+      : linesOf(found, unmatched, width).join('\n')
+    host.stdout.write(`${text}\n`)
     return 0
   } catch (error) {
     if (!abort.signal.aborted || error !== abort.signal.reason) throw error
     return exitCode
   } finally {
-    for (const model of models) model.close()
     stopListening()
   }
 }
 
-interface How {
-  readonly json: boolean
-  readonly host: Host
-  readonly signal: AbortSignal
+function unmatchedLine({ name, first, second }: UnmatchedTensor, paths: readonly [string, string]): string {
+  if (first && second) return `shapes differ: "${name}" is ${described(first)} and ${described(second)}`
+  const only = first ?? second
+  return `only in ${first ? paths[0] : paths[1]}: "${name}" (${only && described(only)})`
 }
 
-async function compare(first: ModelFiles, second: ModelFiles, { json, host, signal }: How): Promise<void> {
-  const pairs: ComparedTensor[] = []
-  const unmatched: string[] = []
-  for (const tensor of first.tensors.values()) {
-    const other = second.tensors.get(tensor.name)
-    if (!other) unmatched.push(`only in ${first.path}: "${tensor.name}" (${described(tensor)})`)
-    else if (other.shape.join() === tensor.shape.join()) pairs.push({ name: tensor.name, first: tensor, second: other })
-    else unmatched.push(`shapes differ: "${tensor.name}" is ${described(tensor)} and ${described(other)}`)
-  }
-  for (const tensor of second.tensors.values())
-    if (!first.tensors.has(tensor.name))
-      unmatched.push(`only in ${second.path}: "${tensor.name}" (${described(tensor)})`)
-  const bytes = pairs.reduce((sum, pair) => sum + pair.first.byteLength + pair.second.byteLength, 0)
-  const progress = bytesProgress(host, bytes)
-  const distances = await measureDistances(first, second, pairs, { onRead: progress.add, signal }).finally(
-    progress.clear,
-  )
-  const measured = pairs.flatMap((pair) => {
-    const distance = distances.get(pair.name)
-    return distance ? [{ ...pair, distance }] : []
-  })
-  const { stdout, env } = host
-  const width = isTerminal(stdout, env) ? stdout.columns : undefined
-  const text = json
-    ? JSON.stringify({ first: first.path, second: second.path, tensors: measured.map(factsOf), unmatched })
-    : linesOf(measured, unmatched, width).join('\n')
-  stdout.write(`${text}\n`)
-}
+const isNumber = ({ dtypes }: TensorDifference): boolean => !/^(F8|C)/.test(dtypes.join(''))
 
-interface Measured extends ComparedTensor {
-  readonly distance: Distance
-}
-
-const isNumber = ({ first, second }: ComparedTensor): boolean => !/^(F8|C)/.test(first.dtype + second.dtype)
-
-function linesOf(measured: readonly Measured[], unmatched: readonly string[], width: number | undefined): string[] {
-  const poisoned = measured.some(({ distance: { nonFinite } }) => nonFinite[0] + nonFinite[1] > 0)
+function linesOf(found: FilesDifference, unmatched: readonly string[], width: number | undefined): string[] {
+  const { tensors } = found
+  const poisoned = tensors.some(({ nonFinite }) => nonFinite[0] + nonFinite[1] > 0)
   const columns = [
     { head: 'tensor', align: 'left' },
     { head: 'dtype', align: 'left' },
@@ -90,32 +63,25 @@ function linesOf(measured: readonly Measured[], unmatched: readonly string[], wi
     { head: 'cosine', align: 'right' },
     ...(poisoned ? [{ head: 'NaN, inf', align: 'right' } as const] : []),
   ] as const
-  const rows = measured.map((one) => {
-    const { name, first, second, distance } = one
-    const dtype = first.dtype === second.dtype ? first.dtype : `${first.dtype}/${second.dtype}`
-    const [a, b] = distance.nonFinite
-    return [
-      name,
-      dtype,
-      `[${first.shape.join(', ')}]`,
-      ...figures(one),
-      ...(poisoned ? [a + b > 0 ? `${a}, ${b}` : ''] : []),
-    ]
+  const rows = tensors.map((one) => {
+    const { name, dtypes, shape, nonFinite } = one
+    const dtype = [...new Set(dtypes)].join('/')
+    const [a, b] = nonFinite
+    return [name, dtype, `[${shape.join(', ')}]`, ...figures(one), ...(poisoned ? [a + b > 0 ? `${a}, ${b}` : ''] : [])]
   })
   return [
     ...(rows.length > 0 ? [...tableLines(columns, rows, width), ''] : []),
     ...(unmatched.length > 0 ? [...unmatched, ''] : []),
-    summary(measured, unmatched.length),
+    summary(found),
   ]
 }
 
 /** Relative and largest distance, and cosine; one word where there is no distance to tell. */
-function figures(one: Measured): string[] {
-  const { distance } = one
-  if (distance.differing === 0) return ['equal', '', '']
+function figures(one: TensorDifference): string[] {
+  const { differing, relative, largest, cosine } = one
+  if (differing === 0) return ['equal', '', '']
   if (!isNumber(one)) return ['differs', '', '']
-  const cosine = cosineOf(distance)
-  return [short(relativeDistance(distance)), short(distance.largest), Number.isNaN(cosine) ? '' : cosine.toFixed(6)]
+  return [short(relative), short(largest), Number.isNaN(cosine) ? '' : cosine.toFixed(6)]
 }
 
 /** Three digits that count: 1.50, 0.0123, 1.23e-5. */
@@ -124,33 +90,11 @@ function short(value: number): string {
   return value === 0 || (value >= 1e-3 && value < 1000) ? value.toPrecision(3) : value.toExponential(2)
 }
 
-function summary(measured: readonly Measured[], unmatched: number): string {
-  const differing = measured.filter(({ distance }) => distance.differing > 0)
-  const floats = noDistance()
-  for (const { first, second, distance } of measured)
-    if (isFloatDType(first.dtype) && isFloatDType(second.dtype)) joinDistance(floats, distance)
-  const counts = `${count(differing.length)} of ${plural(measured.length, 'tensor')} ${differing.length === 1 ? 'differs' : 'differ'}`
-  const others = unmatched > 0 ? [`${count(unmatched)} cannot be compared`] : []
-  const far =
-    floats.differing > 0
-      ? [`all floats: |a-b|/|a| ${short(relativeDistance(floats))}, cosine ${cosineOf(floats).toFixed(6)}`]
-      : []
+function summary({ tensors, unmatched, floats }: FilesDifference): string {
+  const differing = tensors.filter((one) => one.differing > 0).length
+  const counts = `${count(differing)} of ${plural(tensors.length, 'tensor')} ${differing === 1 ? 'differs' : 'differ'}`
+  const others = unmatched.length > 0 ? [`${count(unmatched.length)} cannot be compared`] : []
+  const { relative, cosine } = floats
+  const far = floats.differing > 0 ? [`all floats: |a-b|/|a| ${short(relative)}, cosine ${cosine.toFixed(6)}`] : []
   return [counts, ...others, ...far].join('; ')
-}
-
-function factsOf({ name, first, second, distance }: Measured) {
-  const { elements, differing, largest, nonFinite, squares } = distance
-  return {
-    name,
-    dtypes: [first.dtype, second.dtype],
-    shape: first.shape,
-    elements,
-    differing,
-    nonFinite,
-    distance: Math.sqrt(squares.difference),
-    relative: relativeDistance(distance),
-    largest,
-    cosine: cosineOf(distance),
-    norms: [Math.sqrt(squares.first), Math.sqrt(squares.second)],
-  }
 }

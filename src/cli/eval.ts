@@ -1,5 +1,6 @@
 import { readBytes } from '../io/node-files.js'
-import { count, percent } from '../train/wording.js'
+import { count } from '../io/wording.js'
+import { percent } from '../train/wording.js'
 import type { Host } from './host.js'
 import { loadDigits } from './load-digits.js'
 import type { EvalFlags } from './options.js'

@@ -1,13 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { FloatDType, Wide } from '../io/streaming/float-bytes.js'
+import type { WriteFilesOptions } from '../io/streaming/node-combine-files.js'
 import type { ConstantRate } from '../update/rate.js'
 import { jsonFlag, number, threadsFlag } from './options.js'
+
+type FloatDType = NonNullable<WriteFilesOptions['dtype']>
 
 /** What all commands that write a model take. */
 export interface OutputFlags {
   readonly output: string
   readonly dtype?: FloatDType
-  readonly accumulate: Wide
+  readonly accumulate: 'f32' | 'f64'
   readonly force?: true
   readonly threads?: number
   readonly json?: true
@@ -114,12 +116,12 @@ function addOutputFlags(command: Command, ...more: readonly Option[]): Command {
   return command
 }
 
-const dtypes: Readonly<Record<string, FloatDType>> = { f32: 'F32', f16: 'F16', bf16: 'BF16', f64: 'F64' }
+const dtypes: readonly FloatDType[] = ['f32', 'f16', 'bf16', 'f64']
 
 function floatDType(text: string): FloatDType {
-  const found = dtypes[text.toLowerCase()]
+  const found = dtypes.find((dtype) => dtype === text.toLowerCase())
   if (found) return found
-  throw new InvalidArgumentError(`It must be one of ${Object.keys(dtypes).join(', ')}.`)
+  throw new InvalidArgumentError(`It must be one of ${dtypes.join(', ')}.`)
 }
 
 function share(text: string): number {

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { DfdtError } from '../tensor/errors.js'
 import { average } from './average.js'
 import { diff } from './diff.js'
-import { emaFiles } from './ema.js'
+import { ema } from './ema.js'
 import { evaluate } from './eval.js'
 import { type AverageFlags, addAverageFlags, addEmaFlags, addLookFlags, type EmaFlags } from './file-options.js'
 import type { Host } from './host.js'
@@ -69,7 +69,7 @@ function buildProgram(host: Host, ended: (exitCode: number) => void): Command {
   addEmaFlags(program.command('ema'))
     .description('update a saved average from a saved model')
     .addHelpText('after', emaExamples)
-    .action(async (flags: EmaFlags) => ended(await emaFiles(flags, host)))
+    .action(async (flags: EmaFlags) => ended(await ema(flags, host)))
   addLookFlags(program.command('diff'))
     .description('measure how far two saved models are apart')
     .argument('<a>', models)

@@ -1,6 +1,7 @@
 import type { EpochEvent, JobListener, MnistOptions, MnistResult, StartEvent, StepEvent } from '../train/events.js'
 import { teacherLag } from '../train/teacher-lag.js'
-import { clock, count, duration, percent, plural } from '../train/wording.js'
+import { count, plural } from '../io/wording.js'
+import { clock, duration, percent } from '../train/wording.js'
 import type { Host, Output } from './host.js'
 import { loadDigits } from './load-digits.js'
 import { checkAgainstData, type TrainFlags } from './options.js'

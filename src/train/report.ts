@@ -4,7 +4,8 @@ import { greyPng } from './png.js'
 import { type ChartData, drawCharts } from './report-charts.js'
 import { reportStyle } from './report-style.js'
 import { teacherLag } from './teacher-lag.js'
-import { count, duration, percent, plural } from './wording.js'
+import { count, plural } from '../io/wording.js'
+import { duration, percent } from './wording.js'
 
 /** How both models did on the test images after one epoch. */
 export interface EpochScores {

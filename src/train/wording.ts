@@ -1,8 +1,3 @@
-/** 60,000 */
-export function count(value: number): string {
-  return value.toLocaleString('en-US')
-}
-
 /** 97.61 %, and a dash for what is not a number */
 export function percent(share: number, digits = 2): string {
   return Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–'
@@ -22,9 +17,4 @@ export function clock(seconds: number): string {
   const minutes = Math.floor(whole / 60)
   if (minutes < 60) return `${minutes}:${two(whole % 60)}`
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`
-}
-
-/** 3 epochs, 1 epoch */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
 }

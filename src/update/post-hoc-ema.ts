@@ -21,6 +21,7 @@ export type PostHocTarget = PowerProfile & {
   readonly mostFitError?: number
 }
 
+const op = 'postHocEma'
 const names = ['sigmaRel', 'gamma', 'step', 'mostFitError'] satisfies (keyof PostHocTarget)[]
 
 /**
@@ -39,19 +40,18 @@ const names = ['sigmaRel', 'gamma', 'step', 'mostFitError'] satisfies (keyof Pos
  * const model = postHocEma(snapshots, { sigmaRel: 0.15 })
  */
 export function postHocEma<M extends object>(snapshots: readonly ModelSnapshot<M>[], target: PostHocTarget): M {
-  requireOptions('postHocEma', target, names)
+  requireOptions(op, target, names)
   const latest = latestOf(snapshots)
-  const { step = latest.step, mostFitError = 0.25, ...profile } = target
+  const { step = latest.step, mostFitError, ...profile } = target
   const { weights, fitError } = postHocWeights(snapshots, { ...profile, step })
-  // A NaN is not above anything.
-  if (!(fitError <= mostFitError)) throw outOfReach(target, step, fitError, mostFitError)
+  requireReached(op, { ...profile, step }, fitError, mostFitError)
   const used = snapshots.flatMap(({ model }, i) =>
     (weights[i] ?? 0) === 0 ? [] : [{ model, weight: weights[i] ?? 0, i }],
   )
   const result = clone(latest.model)
   const named = (i: number) => ({ names: ['the latest snapshot', `snapshot ${(used[i]?.i ?? 0) + 1}`] }) as const
   const models = used.map(({ model }) => model)
-  const entries = zipAll('postHocEma', result, models, named).flatMap(([to, ...from]) => {
+  const entries = zipAll(op, result, models, named).flatMap(([to, ...from]) => {
     if (!to || !isFloat(to.tensor.dtype) || isRunningStatistic(to.path)) return []
     return [{ target: to.tensor, sources: from.map(({ tensor }) => tensor) }]
   })
@@ -73,15 +73,17 @@ function latestOf<M extends object>(snapshots: readonly ModelSnapshot<M>[]): Mod
   return rest.reduce((latest, one) => (one.step >= latest.step ? one : latest), first)
 }
 
-function outOfReach(target: PostHocTarget, step: number, error: number, most: number): OptionError {
-  const { sigmaRel, gamma } = target
+/** Throws: `OptionError` when snapshots do not give an average: none is kept near its width or step. */
+export function requireReached(op: string, target: PowerSnapshot, error: number, most = 0.25): void {
+  // A NaN is not above anything.
+  if (error <= most) return
+  const { sigmaRel, gamma, step } = target
   const wanted = `${sigmaRel === undefined ? `gamma ${gamma}` : `sigmaRel ${sigmaRel}`} at step ${step}`
-  const remedy = 'keep snapshots nearer to its width and step, or allow more by mostFitError'
-  return refused(
-    `the snapshots do not give ${wanted}: the fit error is ${percent(error)}, over ${percent(most)}; ${remedy}`,
-  )
+  const remedy = 'keep snapshots nearer to its width and step, or allow more by { mostFitError }'
+  const problem = `the snapshots do not give ${wanted}: the fit error is ${percent(error)}, over ${percent(most)}`
+  throw new OptionError(`${op}: ${problem}; ${remedy}.`, { op })
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
-const refused = (problem: string): OptionError => new OptionError(`postHocEma: ${problem}.`, { op: 'postHocEma' })
+const refused = (problem: string): OptionError => new OptionError(`${op}: ${problem}.`, { op })

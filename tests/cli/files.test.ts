@@ -218,7 +218,10 @@ describe('ema', () => {
     const other = join(scratch, String(runs), 'source.safetensors')
     copyFileSync(source, other)
     const argv = ['ema', '--target', place, '--source', other, '--tau', '.75', '-o', other]
-    expect(await runCli(argv)).toMatchObject({ exitCode: 2, stderr: `dfdt: ${other} exists; --force replaces it\n` })
+    expect(await runCli(argv)).toMatchObject({
+      exitCode: 2,
+      stderr: `dfdt: ema: ${other} exists; --force replaces it\n`,
+    })
     expect(await runCli([...argv, '--force'])).toMatchObject({ exitCode: 0 })
   })
 
@@ -250,6 +253,23 @@ describe('refusals are one message, and nothing is written', () => {
   }
   const i32 = (...values: number[]) => encode(Int32Array.from(values), 'i32', [values.length])
   const f32 = (...values: number[]) => encode(Float32Array.from(values), 'f32', [values.length])
+
+  it('a model that is averaged itself, unless it is said to', async () => {
+    const [one, other] = [file('one.safetensors', { w: f32(1, 2) }), file('other.safetensors', { w: f32(3, 6) })]
+    const before = readFileSync(one)
+    const link = join(scratch, String(runs), 'link.safetensors')
+    symlinkSync(one, link)
+    for (const path of [one, link]) {
+      const argv = ['average', one, other, '-o', path]
+      expect(await runCli(argv)).toMatchObject({
+        exitCode: 2,
+        stderr: `dfdt: average: ${path} exists; --force replaces it\n`,
+      })
+      expect(readFileSync(one)).toEqual(before)
+    }
+    expect(await runCli(['average', one, other, '-o', link, '--force'])).toMatchObject({ exitCode: 0 })
+    expect(decode(read(one).tensors.get('w') ?? expect.unreachable(), 'f32')).toEqual(Float32Array.of(2, 4))
+  })
 
   it('every difference of structure at once', async () => {
     const one = file('one', { w: f32(1, 2), 'b.x': f32(1), n: i32(1), s: f32(1, 2) })

@@ -1,5 +1,6 @@
 import { elementCount, fileDTypeSize } from '../raw-tensor.js'
 import { addDistance, type Distance, noDistance, numbersIn } from './distance.js'
+import type { ReadFilesOptions } from './files-progress.js'
 import { isFloatDType } from './float-bytes.js'
 import type { FileTensor } from './model-layout.js'
 import type { ModelFiles } from './node-model-files.js'
@@ -27,23 +28,19 @@ interface Slot {
   readonly second: Uint8Array
 }
 
-export interface MeasureProgress {
-  /** Bytes read of both files so far. */
-  readonly onRead?: ((bytes: number) => void) | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
 /** Reads both models once, in step, and returns the distance of each pair of tensors, by name. */
 export async function measureDistances(
   first: ModelFiles,
   second: ModelFiles,
   pairs: readonly ComparedTensor[],
-  { onRead, signal }: MeasureProgress = {},
+  { onProgress, signal }: ReadFilesOptions = {},
 ): Promise<Map<string, Distance>> {
   const distances = new Map(pairs.map(({ name }) => [name, noDistance()]))
   const memory = Array.from({ length: slots }, (): Slot => {
     return { first: new Uint8Array(8 * chunk), second: new Uint8Array(8 * chunk) }
   })
+  const total = pairs.reduce((sum, pair) => sum + pair.first.byteLength + pair.second.byteLength, 0)
+  let done = 0
   const stages = {
     read: async ({ compared, from, count }: Piece, slot: Slot) => {
       const [a, b] = [stretchOf(compared.first, from), stretchOf(compared.second, from)]
@@ -51,11 +48,12 @@ export async function measureDistances(
         first.read(compared.first.file, slot.first.subarray(0, count * a.size), a.offset),
         second.read(compared.second.file, slot.second.subarray(0, count * b.size), b.offset),
       ])
-      onRead?.(count * (a.size + b.size))
+      done += count * (a.size + b.size)
+      onProgress?.({ pass: 'measure', done, total })
     },
     compute: ({ compared, count }: Piece, slot: Slot) => {
-      const total = distances.get(compared.name)
-      if (total) addPiece(total, compared, slot, count)
+      const distance = distances.get(compared.name)
+      if (distance) addPiece(distance, compared, slot, count)
     },
     write: async () => undefined,
   }

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { ModelLayout } from '../io/streaming/model-layout.js'
-import { UsageError } from './usage-error.js'
+import { OptionError } from '../../shapes/errors.js'
+import type { ModelLayout } from './model-layout.js'
 
 /** Where a result goes. */
 export interface OutputPaths {
@@ -15,8 +15,12 @@ export interface OutputPaths {
   readonly names: readonly string[]
 }
 
-/** One file called `path`; or, in the directory `path`, files as the first model has them, by the same names. */
-export function outputPaths(path: string, like: ModelLayout): OutputPaths {
+/**
+ * One file called `path`; or, in the directory `path`, files as the first model has them, by the same names.
+ *
+ * Throws: `OptionError` for other names.
+ */
+export function outputPaths(op: string, path: string, like: ModelLayout): OutputPaths {
   if (isDirectory(path)) {
     const names = like.index === undefined ? like.files.map((file) => basename(file)) : like.files
     return {
@@ -29,22 +33,34 @@ export function outputPaths(path: string, like: ModelLayout): OutputPaths {
     }
   }
   if (path.endsWith('.index.json'))
-    throw new UsageError(`--output ${path}: name the directory that the shards and their index go to`)
+    throw new OptionError(`${op}: { output } ${path}: name the directory that the shards and their index go to.`, {
+      op,
+    })
   if (!path.endsWith('.safetensors'))
-    throw new UsageError(`--output ${path}: it must end in .safetensors, or be a directory that exists`)
+    throw new OptionError(`${op}: { output } ${path}: it must end in .safetensors, or be a directory that exists.`, {
+      op,
+    })
   return { files: [path], tensors: [[...like.tensors.keys()]], names: [basename(path)] }
 }
 
 /**
  * Refuses to replace files that nobody said should be replaced: all of `paths` without `force`, but for the files of
  * `replaceable`, which is what an update of a model in its place replaces.
+ *
+ * Throws: `OptionError` naming the first such file.
  */
-export function requireFree(paths: readonly string[], force: boolean, replaceable: readonly string[]): void {
+export function requireFree(
+  op: string,
+  paths: readonly string[],
+  force: boolean,
+  replaceable: readonly string[],
+): void {
   if (force) return
   const known = new Set(replaceable.map(identity))
   for (const path of paths) {
     const there = identity(path)
-    if (there !== undefined && !known.has(there)) throw new UsageError(`${path} exists; --force replaces it`)
+    if (there !== undefined && !known.has(there))
+      throw new OptionError(`${op}: ${path} exists; { force: true } replaces it.`, { op })
   }
 }
 
