@@ -15,3 +15,9 @@ export function requireFunction(op: string, name: string, value: unknown): void 
   if (value === undefined || typeof value === 'function') return
   throw new OptionError(`${op}: ${name} is a function, got ${written(value)}.`, { op })
 }
+
+/** What a condition has said. Throws: `OptionError` unless that is true or false: a promise would count as true. */
+export function answered(op: string, answer: unknown): boolean {
+  if (typeof answer === 'boolean') return answer
+  throw new OptionError(`${op}: when gives true or false, got ${written(answer)}.`, { op })
+}

@@ -18,7 +18,7 @@ import { once, type UpdateRule, type UpdateTime } from './define.js'
 import { type Drift, driftOf } from './drift.js'
 import { requireFinite } from './finite.js'
 import { PutOff } from './lazy.js'
-import { requireOptions } from './options.js'
+import { answered, requireFunction, requireOptions } from './options.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
 import { type CurrentRate, currentRate } from './rate.js'
 import { repair } from './reseed.js'
@@ -267,11 +267,13 @@ export class FollowingShadow<M extends object> {
   }
 
   observe(values: Observed): void {
+    requireOptions('observe', values, ['epoch', 'loss', 'gradNorm', 'metric'])
     this.#observed = { ...this.#observed, ...values }
   }
 
   evaluateWith<R>(fn: (model: M) => R): R {
     this.#requireUsable()
+    requireFunction('evaluateWith', 'what it is given', fn ?? null)
     if (this.#device.recorder)
       throw new CaptureError('compile: evaluateWith swaps weights outside compiled functions; use shadow.model inside.')
     this.#requireSameTensors()
@@ -384,8 +386,13 @@ export class FollowingShadow<M extends object> {
   }
 
   explain(): string {
-    const { every = 1, after = 0, unit = 'step', lazy, nonFinite = 'propagate' } = this.#options
-    const timing = [`every ${every === 1 ? unit : `${every} ${unit}s`}`, after > 0 ? `after ${after}` : '']
+    const { every = 1, after = 0, when, unit = 'step', lazy, nonFinite = 'propagate' } = this.#options
+    const timing = [
+      unit === 'step' ? '' : `rates per ${unit}`,
+      every === 1 ? 'every step' : `every ${every} steps`,
+      after > 0 ? `after ${after}` : '',
+      when ? 'on a condition' : '',
+    ]
     const how = [this.#rule.text, ...timing, lazy ? 'lazy' : '', `non-finite: ${nonFinite}`, this.#precision]
     const rows = this.#treated.map(({ pair: { path, target }, treatment, reason }) => {
       const { shape, dtype } = target.tensor
@@ -576,7 +583,8 @@ export class FollowingShadow<M extends object> {
    */
   #advance(samples: number, decided: boolean): (() => void) | undefined {
     const { when } = this.#options
-    const now = tick(this.#moment.progress, this.#options, samples, (step) => when?.(this.#trainingState(step)) ?? true)
+    const agrees = (step: number) => !when || answered('update', when(this.#trainingState(step)))
+    const now = tick(this.#moment.progress, this.#options, samples, agrees)
     const { blend } = this.#rule
     let undo: (() => void) | undefined
     let settled = false

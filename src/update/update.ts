@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import { type NonFinitePolicy, nonFinitePolicies } from './blend.js'
 import { requireFinite } from './finite.js'
 import { once, requireRule, type UpdateRule } from './define.js'
-import { requireFunction, requireOneOf, requireOptions } from './options.js'
+import { answered, requireFunction, requireOneOf, requireOptions } from './options.js'
 import { type Prepared, prepare } from './prepare.js'
 import { requireSelection, type Selection, selecting, treat } from './treatment.js'
 
@@ -70,7 +70,7 @@ export function conditionally(
       `update: { if } takes a bool scalar, a tensor, got ${flag}; what the host knows is asked by { when: () => … }.`,
     )
   const decided = flag === undefined ? body : () => onFlag(recordOf(flag), body)
-  if (when) device.when(when, decided)
+  if (when) device.when(() => answered('update', when()), decided)
   else decided()
 }
 

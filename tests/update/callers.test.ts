@@ -126,6 +126,12 @@ describe.each(devices)('callers on $name', ({ make }) => {
       'follow: no tensor is left to update by where': () => follow(model, rule, { where: () => false }),
       'update: there is no option "sample"; there are samples, if': () =>
         follow(model, rule).update(loose({ sample: 32 })),
+      'update: when gives true or false, got [object Promise]': () =>
+        follow(model, rule, { when: loose(async () => false) }).update(),
+      'update: when gives true or false, got undefined': () =>
+        update({ target: new Two(1), source: model }, rule, { when: loose(() => undefined) }),
+      'observe: there is no option "los"': () => follow(model, rule).observe(loose({ los: 1 })),
+      'evaluateWith: what it is given is a function, got': () => follow(model, rule).evaluateWith(loose(undefined)),
       'update: nonFinite is one of': () =>
         update({ target: new Two(1), source: model }, rule, loose({ nonFinite: 'x' })),
       'update: when is a function, got true': () =>

@@ -167,6 +167,15 @@ describe.each(devices)('follow on $name', ({ make }) => {
     ])
   })
 
+  test('says when it follows', () => {
+    const said = (options: ShadowOptions<never>) => follow(scalarModel(1), ema({ decay: 0.9 }), options).explain()
+    expect(said({})).toContain('decay 0.9, every step, non-finite')
+    expect(said({ every: 4, after: 2 })).toContain('decay 0.9, every 4 steps, after 2, non-finite')
+    expect(said({ every: 4, unit: 'update' })).toContain('decay 0.9, rates per update, every 4 steps, non-finite')
+    expect(said({ unit: 'sample' })).toContain('decay 0.9, rates per sample, every step, non-finite')
+    expect(said({ when: ({ step }) => step > 3 })).toContain('decay 0.9, every step, on a condition, non-finite')
+  })
+
   test('an interval keeps the half-life', () => {
     const source = scalarModel(0)
     const shadow = follow(source, ema({ halfLife: 8 }), { every: 4 })
