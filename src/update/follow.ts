@@ -94,7 +94,7 @@ function requireSense(rule: UpdateRule, options: ShadowOptions): void {
   }
   if (metrics && rule.treatment !== 'blend') refuse(`${rule.name} does not blend at this rate; leave metrics out`)
   if (!lazy) return
-  if (!rule.blend && rule.treatment !== 'copy') refuse(`${rule.name} cannot be put off; lazy is for ema and its family`)
+  if (!rule.blend) refuse(`${rule.name} cannot be put off; lazy is for ema and its family`)
   if (nonFinite !== 'propagate' && nonFinite !== 'skipElement')
     refuse(`lazy looks at tensors when it has to, too late for nonFinite: '${nonFinite}'; use 'skipElement'`)
   if (metrics) refuse('a lazy shadow does not see every update; leave metrics out')

@@ -82,7 +82,7 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
    * Throws: `OptionError` when the shadow follows in another way, `ShapeError` listing tensors that do not fit.
    */
   load(state: ShadowState): void
-  /** How far source and average were apart at the last update. Needs the option `metrics`. */
+  /** How far source and average were apart at the last update that blended. Needs the option `metrics`. */
   metrics(): Promise<Drift>
   /** What happens to each tensor and why, as a table. */
   explain(): string

@@ -120,6 +120,7 @@ describe.each(devices)('callers on $name', ({ make }) => {
       'only is a list of patterns; write { only: ["w"] }': () => follow(model, rule, loose({ only: 'w' })),
       'follow: before is about the steps before the start': () => follow(model, rule, { before: 'keep' }),
       'follow: copy does not blend at this rate; leave metrics out': () => follow(model, copy(), { metrics: true }),
+      'follow: copy cannot be put off': () => follow(model, copy(), { lazy: true }),
       'follow: no tensor is left to update by only; select one': () => follow(model, rule, { only: [] }),
       'follow: no tensor is left to update by only and except': () =>
         follow(model, rule, { only: ['w'], except: ['*'] }),
