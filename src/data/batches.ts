@@ -46,6 +46,8 @@ export interface BatchOptions {
   readonly shuffle?: Generator
   /** Leaves out the last batch when it is smaller. Default true, so that every batch has the stated size. */
   readonly dropLast?: boolean
+  /** How often the data are passed over, `Infinity` for ever: the caller stops. Default 1. */
+  readonly passes?: number
   readonly device?: Device
 }
 
@@ -62,35 +64,45 @@ type SizeOf<B extends number, O> = O extends { readonly dropLast: false } ? numb
  * what should live longer.
  *
  * Shapes: columns of items `S` → tensors `[size, …S]`.
- * Throws: `ShapeError` when columns differ in length, `OptionError` for a size that is not a positive integer.
+ * Throws: `ShapeError` when columns differ in length, `OptionError` for a size or passes that are no positive integers, and
+ * for passes without end over data that do not fill a batch.
  * Torch: `DataLoader(dataset, batch_size, shuffle, drop_last)`; here `dropLast` is on by default.
  * @example for (const { images, labels } of batches({ images, labels }, 32, { shuffle: device.generator })) { … }
+ * @example const endless = batches({ images, labels }, 32, { shuffle: device.generator, passes: Infinity })
  */
 export function* batches<C extends Columns, const B extends number, const O extends BatchOptions = object>(
   columns: C,
   size: B,
   options?: O,
 ): IterableIterator<Batch<C, SizeOf<B, O>>> {
-  const { shuffle, dropLast = true, device = defaultDevice() } = options ?? {}
+  const { shuffle, dropLast = true, passes = 1, device = defaultDevice() } = options ?? {}
   if (typeof columns !== 'object' || columns === null)
     throw new OptionError('batches: give columns by name, as in batches({ images, labels }, 32).', { op: 'batches' })
   const count = countOf(columns)
   if (!Number.isInteger(size) || size < 1)
     throw new OptionError(`batches: the size must be a positive integer, got ${size}.`, { op: 'batches' })
-  const order = shuffle && permutation(count, shuffle)
+  if (!(Number.isInteger(passes) && passes >= 1) && passes !== Number.POSITIVE_INFINITY)
+    throw new OptionError(`batches: passes must be a positive integer or Infinity, got ${passes}.`, { op: 'batches' })
   const end = dropLast ? count - (count % size) : count
-  for (let start = 0; start < end; start += size) {
-    const length = Math.min(size, count - start)
-    const made: TensorRecord[] = []
-    try {
-      const entries = Object.entries(columns).map(([name, of]) => {
-        const tensor = gathered(of, start, length, order, device)
-        made.push(tensor)
-        return [name, tensor]
-      })
-      yield Object.fromEntries(entries) as Batch<C, SizeOf<B, O>>
-    } finally {
-      for (const tensor of made) tensor.dispose('the next batch was asked for; copy what should live longer')
+  if (end === 0 && passes === Number.POSITIVE_INFINITY) {
+    const remedy = 'passes without end would never give one; take smaller batches'
+    throw new OptionError(`batches: ${count} items do not fill a batch of ${size}; ${remedy}.`, { op: 'batches' })
+  }
+  for (let pass = 0; pass < passes; pass++) {
+    const order = shuffle && permutation(count, shuffle)
+    for (let start = 0; start < end; start += size) {
+      const length = Math.min(size, count - start)
+      const made: TensorRecord[] = []
+      try {
+        const entries = Object.entries(columns).map(([name, of]) => {
+          const tensor = gathered(of, start, length, order, device)
+          made.push(tensor)
+          return [name, tensor]
+        })
+        yield Object.fromEntries(entries) as Batch<C, SizeOf<B, O>>
+      } finally {
+        for (const tensor of made) tensor.dispose('the next batch was asked for; copy what should live longer')
+      }
     }
   }
 }

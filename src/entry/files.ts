@@ -1,5 +1,6 @@
 import './default-device.js'
 
+export { type LabelledDigits, loadMnist, type Mnist } from '../data/node-mnist.js'
 export type { FilesProgress, ReadFilesOptions } from '../io/streaming/files-progress.js'
 export {
   type AveragedFiles,

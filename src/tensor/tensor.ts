@@ -10,6 +10,7 @@ import type { DTypeOf, Nested, NestedOf, Rect, ShapeOf } from '../shapes/nested.
 import type { Permute } from '../shapes/permute.js'
 import type { Reduce } from '../shapes/reduce.js'
 import type { Reshape } from '../shapes/reshape.js'
+import type { Leading } from '../shapes/select.js'
 import type { Range, Slice } from '../shapes/slice.js'
 import type { Device } from './device.js'
 
@@ -124,8 +125,11 @@ export interface Tensor<out S extends Shape = Shape, out D extends DType = 'f32'
   flatten<const A extends number = 1>(from?: A): Res<Flatten<S, A>, D, T>
   /** Cuts to [start, end] per leading dimension; null keeps a dimension. */
   slice<const R extends readonly Range[]>(ranges: Arg<Slice<S, [...R]>, R>): Res<Slice<S, [...R]>, D, T>
-  /** The part at one index of an axis, which is removed. */
-  select<const A extends Ax<S>>(axis: A, index: number): Res<Reduce<S, A>, D, T>
+  /** The part at one index of an axis, which is removed; with a tensor, at one for each position of the axes before. */
+  select<const A extends Ax<S>>(
+    axis: A,
+    index: number | Tensor<Leading<S, A>, 'i32'> | Tensor<Leading<S, A>, 'u32'>,
+  ): Res<Reduce<S, A>, D, T>
   /** Followed by b along the axis. */
   concat<S2 extends Shape, T2 extends Tape, const A extends Ax<S>>(
     b: Arg<Concat<S, S2, A>, Tensor<S2, D, T2>>,

