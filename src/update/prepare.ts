@@ -6,7 +6,7 @@ import { fillTensor } from '../tensor/fill.js'
 import type { Scalars } from '../tensor/recorder.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
 import { blendDType, blended, compensation, type GroupTypes, type NonFinitePolicy, type Precision } from './blend.js'
-import type { UpdateRule } from './define.js'
+import type { Measure, UpdateRule } from './define.js'
 import { driftReductions } from './drift.js'
 import type { Treated } from './treatment.js'
 
@@ -69,20 +69,20 @@ function prepareNow(preparation: Preparation): Prepared {
     const all = verdict?.results[0] ?? scans[0]?.all
     return all && { tensor: all }
   }
-  const passes = groups.map((group) => {
-    const pass = group.copies ? copyPass(group, preparation, guardOf) : blendPass(group, preparation, guardOf)
-    const measure = group.copies ? undefined : measurePass(group, preparation)
-    return { group, pass, measure }
-  })
+  const measures = measuresOf(groups, preparation)
+  const passes = groups.map((group) => ({
+    group,
+    pass: group.copies
+      ? copyPass(group, preparation, guardOf)
+      : blendPass(group, preparation, { guardOf, measured: measures.results.get(group) ?? [] }),
+  }))
   return {
     device: passes.find(({ pass }) => pass)?.pass?.device,
     run(numbers) {
       for (const { pass } of scans) runPass(pass, [])
       if (verdict) runPass(verdict, [])
-      for (const { group, pass, measure } of passes) {
-        if (measure) runPass(measure, [])
-        if (pass) runPass(pass, group.copies ? [] : numbers)
-      }
+      for (const pass of measures.passes) runPass(pass, [])
+      for (const { group, pass } of passes) if (pass) runPass(pass, group.copies ? [] : numbers)
     },
     finite: scans.map(({ each }) => each),
     scanned: scans.map(({ group }) => group.pairs.map(({ path }) => path)),
@@ -163,7 +163,13 @@ function copyPass(group: Group, { nonFinite }: Preparation, guardOf: GuardOf): P
   return prepareForeach([choosy ? finite().select(copied, input(1, types.target)) : copied], stretches)
 }
 
-function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pass | undefined {
+/** What a blend is told besides its preparation. */
+interface Told {
+  readonly guardOf: GuardOf
+  readonly measured: readonly Measured[]
+}
+
+function blendPass(group: Group, preparation: Preparation, { guardOf, measured: results }: Told): Pass | undefined {
   const { types, pairs } = group
   const { rule, precision, nonFinite, kept, own, metrics } = preparation
   const dtype = blendDType(types.target)
@@ -172,8 +178,9 @@ function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pa
     own ? uniform(slot, 'f32').cast(dtype) : scalar(slot, dtype),
   )
   const names = Object.keys(rule.measures)
-  const measures = measureResults(group, rule)
-  const measured = Object.fromEntries(names.map((name, i) => [name, uniform(ownCount + i, dtype)]))
+  const measured = Object.fromEntries(
+    names.map((name, i) => [name, uniform(ownCount + i, results[i]?.result.dtype ?? dtype).cast(dtype)]),
+  )
   const { states, writes, exprs } = blended({
     rule,
     types,
@@ -189,7 +196,7 @@ function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pa
     const mine = own?.(target)
     const uniforms = [
       ...(mine?.numbers ?? []),
-      ...measures.map(({ result, over }) => ({ tensor: result, at: over === 'part' ? i : 0 })),
+      ...results.map(({ result, over }) => ({ tensor: result, at: over === 'part' ? i : 0 })),
     ]
     const guard = mine?.guard ?? guardOf(group, i)
     return {
@@ -212,35 +219,62 @@ function blendPass(group: Group, preparation: Preparation, guardOf: GuardOf): Pa
   return prepareForeach(exprs, stretches, metrics ? driftReductions(types, stays[precision]()) : [])
 }
 
-/** Where the measures of a rule go, made once for each group. */
-const results = new WeakMap<Group, readonly { readonly result: TensorRecord; readonly over: 'part' | 'all' }[]>()
-
-function measureResults(group: Group, rule: Pick<UpdateRule, 'measures'>) {
-  const known = results.get(group)
-  if (known) return known
-  const device = group.pairs[0]?.target.device
-  const dtype = blendDType(group.types.target)
-  const made = Object.values(rule.measures).flatMap(({ over = 'tensor' }) => {
-    const shape = over === 'tensor' ? [group.pairs.length] : []
-    if (!device) return []
-    return [{ result: emptyTensor(device, dtype, shape, 'buffer'), over: over === 'tensor' ? 'part' : 'all' } as const]
-  })
-  results.set(group, made)
-  return made
+/** A number of each tensor of a group, or one of all tensors that the rule blends. */
+interface Measured {
+  readonly result: TensorRecord
+  readonly over: 'part' | 'all'
 }
 
-/** The pass that works out what a rule measures, before it begins. */
-function measurePass(group: Group, { rule }: Preparation): Pass | undefined {
-  const places = measureResults(group, rule)
-  if (places.length === 0) return undefined
+/** What a rule measures: where that is for each group, and the passes that work it out before anything is written. */
+interface Measures {
+  readonly results: ReadonlyMap<Group, readonly Measured[]>
+  readonly passes: readonly Pass[]
+}
+
+function measuresOf(groups: readonly Group[], { rule }: Preparation): Measures {
+  const measures = Object.values(rule.measures)
+  const blends = groups.filter(({ copies }) => !copies)
+  const device = blends[0]?.pairs[0]?.target.device
+  if (measures.length === 0 || !device) return { results: new Map(), passes: [] }
+  // A number of all tensors is in one dtype.
+  const common = blends.some(({ types }) => blendDType(types.target) === 'f64') ? 'f64' : 'f32'
+  const one = (): Measured => ({ over: 'all', result: emptyTensor(device, common, [], 'buffer') })
+  const own = blends.map((group) => {
+    const each = (): Measured => ({
+      over: 'part',
+      result: emptyTensor(device, blendDType(group.types.target), [group.pairs.length], 'buffer'),
+    })
+    return measures.map(({ over }) => (over === 'model' ? one() : each()))
+  })
+  const passes = blends.flatMap((group, g) => measurePass(group, measures, own[g] ?? []) ?? [])
+  if (blends.length === 1) return { results: new Map(blends.map((group, g) => [group, own[g] ?? []])), passes }
+  const totals = measures.map(({ combine, over }, i) => {
+    if (over !== 'model') return undefined
+    const total = one()
+    const stretches = own.flatMap((places): Stretch[] => {
+      const place = places[i]
+      return place ? [{ reads: [place.result], writes: [] }] : []
+    })
+    const expr = input(0, common)
+    const pass = prepareForeach([], stretches, [{ combine, expr, over: 'all', result: total.result }])
+    return pass && { total, pass }
+  })
+  return {
+    results: new Map(blends.map((group, g) => [group, (own[g] ?? []).map((place, i) => totals[i]?.total ?? place)])),
+    passes: [...passes, ...totals.flatMap((each) => (each ? [each.pass] : []))],
+  }
+}
+
+/** The pass that works out what a rule measures of one group. */
+function measurePass(group: Group, measures: readonly Measure[], places: readonly Measured[]): Pass | undefined {
   const dtype = blendDType(group.types.target)
   const values: { readonly target: Expr; readonly source: Expr } = {
     target: input(0, group.types.target).cast(dtype),
     source: input(1, group.types.source).cast(dtype),
   }
-  const reductions = Object.values(rule.measures).flatMap(({ combine, of }, i): PassReduction[] => {
+  const reductions = measures.flatMap(({ combine, of }, i): PassReduction[] => {
     const place = places[i]
-    return place ? [{ combine, expr: of(values), ...place }] : []
+    return place ? [{ combine, expr: of(values).cast(place.result.dtype), ...place }] : []
   })
   const stretches = group.pairs.map(({ target, source }): Stretch => ({ reads: [target, source], writes: [] }))
   return prepareForeach([], stretches, reductions)

@@ -1,7 +1,8 @@
-import { setDefaultDevice, tensor } from 'dfdt'
+import { compile, setDefaultDevice, type Tensor, tensor } from 'dfdt'
 import { buffer, clone, parameter } from 'dfdt/nn'
 import {
   average,
+  defineRule,
   elastic,
   ema,
   follow,
@@ -178,6 +179,37 @@ describe.each(devices)('rules on $name', ({ make }) => {
     close(mix([1, 2, 3], [2, 4, 6], 0.5), [1.5, 3, 4.5])
     close(mix([1, 2, 3], [-1, -2, -3], 0.25), [0.5, 1, 1.5])
     close(mix([0, 0, 0], [2, 4, 6], 0.5), [1, 2, 3])
+  })
+
+  test('a measure of the model is one of all dtypes', () => {
+    class Mixed {
+      readonly a = parameter(tensor([3]))
+      readonly b = parameter(tensor([4], { dtype: 'bf16' }))
+      readonly c = parameter(tensor([12], { dtype: 'f16' }))
+      forward(): void {}
+    }
+    const unit = defineRule({
+      name: 'unit',
+      measures: {
+        squares: { combine: 'sum', over: 'model', of: ({ source }) => source.square() },
+        largest: { combine: 'max', of: ({ source }) => source },
+        most: { combine: 'max', over: 'model', of: ({ source }) => source },
+      },
+      next: ({ source }, _, { squares, largest, most }) => ({
+        target: source.div(squares.sqrt()).mul(169).add(largest.sub(source)).add(most.mul(100)),
+      }),
+    })
+    for (const compiled of [false, true]) {
+      const shadow = follow(new Mixed(), unit, { dtype: 'f32' })
+      const body = (x: Tensor<[]>) => {
+        shadow.update()
+        return x.add(1)
+      }
+      const step = compiled ? compile(body) : body
+      step(tensor(0))
+      const { a, b, c } = shadow.model
+      expect([a, b, c].map((w) => Math.round(w.dataSync()[0] ?? 0))).toEqual([1239, 1252, 1356])
+    }
   })
 
   describe('average', () => {
