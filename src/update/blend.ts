@@ -5,8 +5,9 @@ import type { UpdateRule } from './define.js'
 
 /**
  * What becomes of elements of the source that are NaN or infinite. `propagate` blends them like others; `skipElement`
- * leaves the target's element as it is; `skipTensor` and `skipAll` leave the tensor, or all, as it is; `error` changes
- * nothing and throws. The last three look through the source before anything is written.
+ * leaves the target's element as it is, and the element out of what a rule measures; `skipTensor` and `skipAll` leave the
+ * tensor, or all, as it is; `error` changes nothing and throws. The last three look through the source before anything is
+ * written.
  */
 export type NonFinitePolicy = 'propagate' | 'skipElement' | 'skipTensor' | 'skipAll' | 'error'
 

@@ -231,7 +231,7 @@ interface Measures {
   readonly passes: readonly Pass[]
 }
 
-function measuresOf(groups: readonly Group[], { rule }: Preparation): Measures {
+function measuresOf(groups: readonly Group[], { rule, nonFinite }: Preparation): Measures {
   const measures = Object.values(rule.measures)
   const blends = groups.filter(({ copies }) => !copies)
   const device = blends[0]?.pairs[0]?.target.device
@@ -246,7 +246,7 @@ function measuresOf(groups: readonly Group[], { rule }: Preparation): Measures {
     })
     return measures.map(({ over }) => (over === 'model' ? one() : each()))
   })
-  const passes = blends.flatMap((group, g) => measurePass(group, measures, own[g] ?? []) ?? [])
+  const passes = blends.flatMap((group, g) => measurePass(group, measures, { places: own[g] ?? [], nonFinite }) ?? [])
   if (blends.length === 1) return { results: new Map(blends.map((group, g) => [group, own[g] ?? []])), passes }
   const totals = measures.map(({ combine, over }, i) => {
     if (over !== 'model') return undefined
@@ -265,8 +265,15 @@ function measuresOf(groups: readonly Group[], { rule }: Preparation): Measures {
   }
 }
 
-/** The pass that works out what a rule measures of one group. */
-function measurePass(group: Group, measures: readonly Measure[], places: readonly Measured[]): Pass | undefined {
+/** What changes no sum, maximum or minimum. */
+const neutral = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY } as const
+
+/** The pass that works out what a rule measures of one group. Elements that are skipped are not measured. */
+function measurePass(
+  group: Group,
+  measures: readonly Measure[],
+  { places, nonFinite }: { readonly places: readonly Measured[]; readonly nonFinite: NonFinitePolicy },
+): Pass | undefined {
   const dtype = blendDType(group.types.target)
   const values: { readonly target: Expr; readonly source: Expr } = {
     target: input(0, group.types.target).cast(dtype),
@@ -274,7 +281,10 @@ function measurePass(group: Group, measures: readonly Measure[], places: readonl
   }
   const reductions = measures.flatMap(({ combine, of }, i): PassReduction[] => {
     const place = places[i]
-    return place ? [{ combine, expr: of(values).cast(place.result.dtype), ...place }] : []
+    if (!place) return []
+    const value = of(values).cast(place.result.dtype)
+    const taken = values.source.isFinite().select(value, constant(neutral[combine], value.dtype))
+    return [{ combine, expr: nonFinite === 'skipElement' ? taken : value, ...place }]
   })
   const stretches = group.pairs.map(({ target, source }): Stretch => ({ reads: [target, source], writes: [] }))
   return prepareForeach([], stretches, reductions)

@@ -2,6 +2,7 @@ import { compile, f32, setDefaultDevice, type Tensor, tensor, zeros } from 'dfdt
 import { buffer, parameter } from 'dfdt/nn'
 import { defineRule, ema, follow, type NonFinitePolicy, type ShadowOptions, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { Expr } from '../../src/kernels/expr.js'
 import { tensorsOf } from '../../src/model/walk.js'
 import { toBytes } from '../../src/tensor/elements.js'
 import { NonFiniteError } from '../../src/tensor/errors.js'
@@ -14,6 +15,13 @@ class Mixed {
   readonly c = parameter(tensor([1, 1], { dtype: 'f16' }))
   readonly mean = buffer(tensor([1, 1]))
   readonly count = buffer(tensor([1], { dtype: 'i32' }))
+  forward(): void {}
+}
+class Vector {
+  readonly w
+  constructor(values: readonly [number, number, number]) {
+    this.w = parameter(tensor([...values]))
+  }
   forward(): void {}
 }
 type Values = Readonly<Record<'a' | 'b' | 'c' | 'mean' | 'count', readonly number[]>>
@@ -163,6 +171,26 @@ describe.each(devices)('values that are not finite, on $name', ({ make }) => {
       set(source, clean)
       shadow.update()
       expect(stateOf(shadow.model)).toEqual({ a: [2.75, 2], b: [2.75, 2], c: [2.75, 2.75], mean: [5, 5], count: [5] })
+    }
+  })
+
+  test('what is skipped is not measured either, so that it does not spread through a reduction', () => {
+    const far = ({ target, source }: { readonly target: Expr; readonly source: Expr }) => source.sub(target)
+    const measuring = defineRule({
+      name: 'measuring',
+      measures: {
+        squares: { combine: 'sum', of: (both) => far(both).square() },
+        most: { combine: 'max', over: 'model', of: far },
+        least: { combine: 'min', of: far },
+      },
+      next: ({ target, source }, _, { squares, most, least }) => ({
+        target: source.sub(target).div(squares.sqrt()).add(target).add(most.mul(10)).add(least.mul(100)),
+      }),
+    })
+    for (const value of bad) {
+      const [target, source] = [new Vector([0, 0, 0]), new Vector([3, value, 4])]
+      update({ target, source }, measuring, { nonFinite: 'skipElement' })
+      expect([...target.w.dataSync()].map((x) => Math.round(10 * x))).toEqual([3406, 0, 3408])
     }
   })
 
