@@ -175,7 +175,9 @@ function blendPass(group: Group, preparation: Preparation, { guardOf, measured: 
   const dtype = blendDType(types.target)
   const ownCount = own && pairs[0] ? own(pairs[0].target).numbers.length : 0
   const numbers = Array.from({ length: rule.scalarCount }, (_, slot) =>
-    own ? uniform(slot, 'f32').cast(dtype) : scalar(slot, dtype),
+    own && pairs[0]
+      ? uniform(slot, own(pairs[0].target).numbers[slot]?.tensor.dtype ?? 'f32').cast(dtype)
+      : scalar(slot, dtype),
   )
   const names = Object.keys(rule.measures)
   const measured = Object.fromEntries(

@@ -104,12 +104,15 @@ function fieldsOfState(state: ShadowState): StateField[] {
 function pendingFields(pending: unknown): StateField[] {
   if (!Array.isArray(pending)) return [['pending', pending, false, 'a list']]
   return pending.flatMap((each: unknown, i): StateField[] => {
-    const { count, log } = fieldsOf(each)
+    const { count, log, rows } = fieldsOf(each)
     const none = count === 0
     const sound = typeof log === 'number' && log <= 0 && (!none || log === 0)
     return [
       countField(`pending[${i}].count`, count),
+      [`pending[${i}].rows`, rows, rows === undefined || isLog(rows), 'a finite number not above 0'],
       [`pending[${i}].log`, log, sound, none ? '0, as nothing is put off' : 'a number not above 0'],
     ]
   })
 }
+
+const isLog = (value: unknown): boolean => Number.isFinite(value) && Number(value) <= 0

@@ -2,6 +2,7 @@ import type { AverageOf } from '../model/averaged.js'
 import { zipModels } from '../model/compare.js'
 import { copyInto } from '../model/foreach.js'
 import { PREPARE } from '../model/saved.js'
+import { fieldsOf } from '../model/state-fields.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
 import type { FloatDType } from '../shapes/dtype.js'
 import { CaptureError, OptionError } from '../shapes/errors.js'
@@ -9,16 +10,17 @@ import type { Device } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
 import { Generator } from '../tensor/generator.js'
 import { emptyTensor, type TensorRecord } from '../tensor/record.js'
-import { Storage, type Unsettled } from '../tensor/storage.js'
+import { Storage } from '../tensor/storage.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Averaged, InDType } from './averaged.js'
 import { blendDType, compensation, type NonFinitePolicy, type Precision } from './blend.js'
 import { beginning, type Progress, type Tick, type TrainingState, type Timing, tick } from './clock.js'
 import { once, type UpdateRule, type UpdateTime } from './define.js'
 import { type Drift, driftOf } from './drift.js'
+import { coalesced } from './coalesced.js'
 import { requireFinite } from './finite.js'
-import { PutOff } from './lazy.js'
 import { answered, requireFunction, requireOptions } from './options.js'
+import { Postponed } from './postponed.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
 import { type CurrentRate, currentRate } from './rate.js'
 import { repair } from './reseed.js'
@@ -121,20 +123,15 @@ export class FollowingShadow<M extends object> {
   #treated: readonly Treated[] = []
   #tensors: { readonly targets: readonly TensorRecord[]; readonly sources: readonly TensorRecord[] }
   #prepared: Prepared
+  #preparedMany: Prepared | undefined
   #firstCopy: Prepared | undefined
-  #putOff: PutOff | undefined
-  /** What is put off, as the average knows of it, and as its source does. */
-  readonly #unsettled: Unsettled | undefined
-  readonly #reader: Unsettled | undefined
-  /** Functions that were captured with an update of this shadow. */
-  readonly #captures = new WeakSet<object>()
+  readonly #postponed: Postponed | undefined
   /** When its tensors were last known to be where they belong. */
   #exchanges: number
   #moment: Moment
   #observed: Observed = {}
   #began = performance.now()
   #swapping = false
-  #busy = false
   #disposed = false
 
   constructor(source: M, target: object, rule: UpdateRule, options: ShadowOptions, precision: Precision) {
@@ -157,26 +154,9 @@ export class FollowingShadow<M extends object> {
     // a training is the same with and without a shadow.
     if (precision === 'stochastic') this.#random.manualSeed(this.#device.generator.next()[0])
     this.#allocate()
-    if (lazy) {
-      const blends = this.#blends.map(({ pair }) => ({ target: pair.target.tensor, source: pair.source.tensor }))
-      const { blend } = rule
-      if (blends.length > 0 && blend) this.#putOff = new PutOff(this.#device, blends, blend.scalarsOf)
-    }
+    if (lazy) this.#postponed = this.#postpone()
     this.#prepared = this.#prepare(unit)
     this.#firstCopy = this.#prepareCopy()
-    if (!this.#putOff) return
-    const { table, targets, sources } = this.#putOff
-    this.#unsettled = { table, settle: () => this.flush() }
-    this.#reader = readerOf(table, this, (shadow: FollowingShadow<M>, source) =>
-      shadow.#makeUp((putOff) => putOff.takeWith(source)),
-    )
-    for (const storage of targets) storage.unsettled = this.#unsettled
-    for (const storage of sources) {
-      // Those of shadows that nobody has any more go.
-      storage.settleReaders()
-      storage.readers ??= new Set()
-      storage.readers.add(this.#reader)
-    }
   }
 
   get model(): object {
@@ -206,7 +186,7 @@ export class FollowingShadow<M extends object> {
     }
     this.#requireSameTensors()
     this.#requireInPlace()
-    this.#requireOnce()
+    this.#postponed?.requireOnce()
     const device = this.#device
     let undo = this.#undo()
     const advance = () => {
@@ -324,7 +304,7 @@ export class FollowingShadow<M extends object> {
     this.#requireSameTensors()
     this.#busily(() => this.#copyAll())
     this.#restart()
-    if (this.#putOff) this.#putOff.pending = []
+    this.#postponed?.reset()
     const { now } = this.#moment
     this.#moment = { progress: beginning, now, settled: true }
     this.#observed = {}
@@ -364,10 +344,10 @@ export class FollowingShadow<M extends object> {
 
   [PREPARE](state: ShadowState): () => void {
     this.#requireUsable()
-    const write = prepareState(this.#holding(), state)
+    const write = prepareState(this.#holding(Object.keys(fieldsOf(fieldsOf(state).tensors))), state)
     return () => {
+      this.#postponed?.load(state.pending)
       this.#busily(write)
-      if (this.#putOff) this.#putOff.pending = state.pending
       const { now } = this.#moment
       this.#moment = { progress: state.progress, now, settled: true }
       this.#observed = state.observed
@@ -421,28 +401,19 @@ export class FollowingShadow<M extends object> {
   }
 
   flush(): void {
-    this.#makeUp((putOff) => putOff.takeAll())
-  }
-
-  /** Makes put-off blends that `take` says, if there are any. */
-  #makeUp(take: (putOff: PutOff) => boolean): void {
-    if (!this.#putOff || this.#busy || this.#device.recorder || !take(this.#putOff)) return
-    // What a source that is an average itself has put off since then comes after.
-    this.#device.asItIs(() => this.#busily(() => this.#prepared.run(this.#numbers())))
-    this.#putOff.resume()
+    this.#postponed?.flush()
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#requireUsable()
     this.#disposed = true
-    for (const storage of this.#putOff?.sources ?? []) if (this.#reader) storage.readers?.delete(this.#reader)
     for (const { tensor } of tensorsOf(this.#target)) {
       tensor.storage.unsettled = undefined
       tensor.dispose('its shadow was disposed')
     }
     for (const kept of this.#kept.values()) for (const tensor of Object.values(kept)) tensor.dispose()
-    this.#putOff?.dispose()
+    this.#postponed?.dispose()
   }
 
   /** Throws: `OptionError` while the source has the weights of another average. */
@@ -453,17 +424,6 @@ export class FollowingShadow<M extends object> {
     this.#exchanges = exchanges
   }
 
-  /** Throws: `CaptureError`, since what is put off is settled for a whole run. */
-  #requireOnce(): void {
-    const { recorder } = this.#device
-    if (!this.#putOff || !recorder) return
-    if (this.#captures.has(recorder)) {
-      const remedy = 'follow without lazy'
-      throw new CaptureError(`compile: a lazy shadow can be updated once in a compiled function, not twice; ${remedy}.`)
-    }
-    this.#captures.add(recorder)
-  }
-
   #requireUsable(): void {
     if (this.#disposed) throw new OptionError('This shadow was disposed; follow the model again.')
     if (this.#swapping) throw new OptionError(`${swapped}.`)
@@ -471,13 +431,26 @@ export class FollowingShadow<M extends object> {
 
   /** With put-off blends left where they are: the work itself touches the average. */
   #busily<R>(body: () => R): R {
-    const outer = this.#busy
-    this.#busy = true
-    try {
-      return body()
-    } finally {
-      this.#busy = outer
-    }
+    return this.#postponed ? this.#postponed.busily(body) : body()
+  }
+
+  #postpone(): Postponed | undefined {
+    const { blend } = this.#rule
+    const pairs = this.#blends.map(({ pair: { path, target, source } }) => ({
+      path,
+      target: target.tensor,
+      source: source.tensor,
+    }))
+    if (pairs.length === 0 || !blend) return undefined
+    return new Postponed(this.#device, {
+      pairs,
+      rule: blend,
+      precision: this.#precision,
+      skipNonFinite: this.#options.nonFinite === 'skipElement',
+      kept: (target) => this.#kept.get(target) ?? {},
+      run: () => this.#many.run(this.#numbers()),
+      random: this.#random,
+    })
   }
 
   get #blends(): readonly Treated[] {
@@ -497,7 +470,7 @@ export class FollowingShadow<M extends object> {
   #requireSameTensors(): void {
     const { targets, sources } = this.#tensors
     if (hasTensors(this.#target, targets) && hasTensors(this.#source, sources)) return
-    if (this.#putOff)
+    if (this.#postponed)
       throw new OptionError('update: the tensors of a model have changed under a lazy shadow; follow it anew.')
     this.#treated = this.#treat()
     this.#tensors = this.#allTensors()
@@ -506,20 +479,31 @@ export class FollowingShadow<M extends object> {
     this.#firstCopy = this.#prepareCopy()
   }
 
+  /** What makes many blends in one; Kahan's sums need no other form for it. */
+  get #many(): Prepared {
+    if (this.#precision !== 'plain') return this.#prepared
+    this.#preparedMany ??= this.#prepareWith({ ...this.#rule, scalarCount: 4, next: coalesced })
+    return this.#preparedMany
+  }
+
   #prepare(unit: string): Prepared {
-    const { nonFinite = 'propagate', metrics = false } = this.#options
     const { blend } = this.#rule
     // Over intervals a rate may have any weight.
     const any = blend && !(this.#steady && unit !== 'sample')
-    const putOff = this.#putOff
+    return this.#prepareWith(any ? { ...this.#rule, next: blend.next } : this.#rule)
+  }
+
+  #prepareWith(rule: UpdateRule): Prepared {
+    const { nonFinite = 'propagate', metrics = false } = this.#options
+    const postponed = this.#postponed
     return prepare({
       treated: this.#treated,
-      rule: any ? { ...this.#rule, next: blend.next } : this.#rule,
+      rule,
       precision: this.#precision,
       nonFinite,
       metrics,
       kept: (target) => this.#kept.get(target) ?? {},
-      ...(putOff && { own: (target: TensorRecord) => putOff.own(target) }),
+      ...(postponed && { own: (target: TensorRecord) => postponed.own(target) }),
     })
   }
 
@@ -588,11 +572,8 @@ export class FollowingShadow<M extends object> {
     const { blend } = this.#rule
     let undo: (() => void) | undefined
     let settled = false
-    if (this.#putOff && blend && now.due && !this.#isFirst(now)) {
-      const weights = blend.weights(now.at)
-      if (decided) this.flush()
-      const needed = this.#unsettled !== undefined && this.#device.needed?.has(this.#unsettled) === true
-      const added = this.#putOff.add(weights, needed || decided)
+    if (this.#postponed && blend && now.due && !this.#isFirst(now)) {
+      const added = this.#postponed.add(blend.weights(now.at), decided)
       undo = added.undo
       settled = !added.due && !this.#treated.some(({ treatment }) => treatment === 'copy')
     }
@@ -617,7 +598,7 @@ export class FollowingShadow<M extends object> {
   }
 
   #numbers(): readonly number[] {
-    const rule = this.#putOff ? [] : this.#rule.scalars(this.#moment.now.at)
+    const rule = this.#postponed ? [] : this.#rule.scalars(this.#moment.now.at)
     return this.#precision === 'stochastic' ? [...rule, ...this.#random.next()] : rule
   }
 
@@ -627,7 +608,8 @@ export class FollowingShadow<M extends object> {
       if (treatment !== 'skip') copyInto(pair.target.tensor, pair.source.tensor)
   }
 
-  #holding(): Holding {
+  /** With the rows that a state has by the names of its tensors, or all. */
+  #holding(names?: readonly string[]): Holding {
     const kept = this.#treated.flatMap(({ pair: { path, target } }) => [
       [path, target.tensor] as const,
       ...Object.entries(this.#kept.get(target.tensor) ?? {}).map(
@@ -646,26 +628,12 @@ export class FollowingShadow<M extends object> {
         lazy: String(lazy),
       },
       treatments: Object.fromEntries(this.#treated.map(({ pair, treatment }) => [pair.path, treatment])),
-      tensors: new Map(kept),
+      tensors: new Map([...kept, ...(this.#postponed?.tensors(names) ?? [])]),
       progress: this.#moment.progress,
       observed: this.#observed,
       seconds: this.#seconds,
       random: this.#random.state(),
-      pending: this.#putOff?.pending ?? [],
+      pending: this.#postponed?.pending ?? [],
     }
   }
-}
-
-/** Work of a shadow that is held weakly: a model does not keep its shadows alive. */
-function readerOf<S extends object>(table: Storage, of: S, flush: (shadow: S, source: Storage) => void): Unsettled {
-  const shadow = new WeakRef(of)
-  const reader: Unsettled = {
-    table,
-    settle(source) {
-      const alive = shadow.deref()
-      if (alive && source) flush(alive, source)
-      else source?.readers?.delete(reader)
-    },
-  }
-  return reader
 }
