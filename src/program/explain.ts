@@ -120,7 +120,8 @@ function shapeText(kernel: Kernel): string {
       )
     case 'foreach': {
       const reduced = kernel.reductions?.length ? `, ${kernel.reductions.length} reduced` : ''
-      const touched = `${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}`
+      const due = kernel.parts.some(({ guard }) => guard) ? ', each only if due' : ''
+      const touched = `${kernel.inputs.length} read and ${kernel.outputs.length} written an element${reduced}${due}`
       return withOperations(`${plural(kernel.parts.length, 'tensor')}, ${touched}`, ':', exprsOf(kernel))
     }
   }
@@ -146,7 +147,7 @@ export function explain({ phases, captured, arenaBytes, effects }: Explained, ti
     String(phase),
     on,
     node.kernel.kind,
-    text(node),
+    `${text(node)}${node.guards.length > 0 ? ', under a condition' : ''}`,
     kilo(bytesMoved(node), 'B'),
     kilo(flops(node), 'FLOP'),
     ...(times ? [readableTime(times[i] ?? 0)] : []),

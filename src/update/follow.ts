@@ -19,7 +19,7 @@ import { requireSelection, selecting } from './treatment.js'
  * `every: k` updates at each k-th call with the weight of k updates, so that half-lives stay what they are; `unit:
  * 'update'` states rates per update instead, `unit: 'sample'` per sample. `after` and `when` say when following begins and
  * whether an update happens; `only`, `except`, `where`, `buffers` and `frozen` to which tensors; `nonFinite` keeps NaN
- * out, `lazy` skips what has not changed, `metrics` measures the distance on the way.
+ * out, `lazy` skips what has not changed, down to rows of an embedding, `metrics` measures the distance on the way.
  *
  * An average of f16 or bf16 weights is f32, because steps of 1 % and less vanish in 8 bits; `dtype` chooses otherwise.
  * `precision: 'kahan'` keeps what rounding loses, as an average of f16 or bf16 does unless told otherwise.

@@ -39,7 +39,10 @@ export interface ShadowOptions<P extends string = string, D extends FloatDType =
   readonly nonFinite?: NonFinitePolicy
   /** Default `plain`; `kahan` where the average itself is f16 or bf16, which `stochastic` is for, too. */
   readonly precision?: Precision
-  /** Puts off blends with tensors that have not changed, until somebody needs them. Default false. */
+  /**
+   * Puts off blends with what has not changed, until somebody needs them: tensors, and rows of an embedding under `sgd`
+   * or `sparseAdam`. Many blends become one, within 1 ulp of the exact result. Default false.
+   */
   readonly lazy?: boolean
   /** Measures in the same pass how far target and source are apart, for `metrics()`. Default false. */
   readonly metrics?: boolean
