@@ -69,7 +69,7 @@ function prepareNow(preparation: Preparation): Prepared {
     const all = verdict?.results[0] ?? scans[0]?.all
     return all && { tensor: all }
   }
-  const measures = measuresOf(groups, preparation)
+  const measures = measuresOf(groups, preparation, guardOf)
   const passes = groups.map((group) => ({
     group,
     pass: group.copies
@@ -233,7 +233,7 @@ interface Measures {
   readonly passes: readonly Pass[]
 }
 
-function measuresOf(groups: readonly Group[], { rule, nonFinite }: Preparation): Measures {
+function measuresOf(groups: readonly Group[], { rule, nonFinite }: Preparation, guardOf: GuardOf): Measures {
   const measures = Object.values(rule.measures)
   const blends = groups.filter(({ copies }) => !copies)
   const device = blends[0]?.pairs[0]?.target.device
@@ -248,7 +248,9 @@ function measuresOf(groups: readonly Group[], { rule, nonFinite }: Preparation):
     })
     return measures.map(({ over }) => (over === 'model' ? one() : each()))
   })
-  const passes = blends.flatMap((group, g) => measurePass(group, measures, { places: own[g] ?? [], nonFinite }) ?? [])
+  const passes = blends.flatMap(
+    (group, g) => measurePass(group, measures, { places: own[g] ?? [], nonFinite, guardOf }) ?? [],
+  )
   if (blends.length === 1) return { results: new Map(blends.map((group, g) => [group, own[g] ?? []])), passes }
   const totals = measures.map(({ combine, over }, i) => {
     if (over !== 'model') return undefined
@@ -270,11 +272,18 @@ function measuresOf(groups: readonly Group[], { rule, nonFinite }: Preparation):
 /** What changes no sum, maximum or minimum. */
 const neutral = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY } as const
 
-/** The pass that works out what a rule measures of one group. Elements that are skipped are not measured. */
+/** What a measuring pass is told besides its measures. */
+interface Measuring {
+  readonly places: readonly Measured[]
+  readonly nonFinite: NonFinitePolicy
+  readonly guardOf: GuardOf
+}
+
+/** The pass that works out what a rule measures of one group. Elements, and tensors, that are skipped are not measured. */
 function measurePass(
   group: Group,
   measures: readonly Measure[],
-  { places, nonFinite }: { readonly places: readonly Measured[]; readonly nonFinite: NonFinitePolicy },
+  { places, nonFinite, guardOf }: Measuring,
 ): Pass | undefined {
   const dtype = blendDType(group.types.target)
   const values: { readonly target: Expr; readonly source: Expr } = {
@@ -288,6 +297,9 @@ function measurePass(
     const taken = values.source.isFinite().select(value, constant(neutral[combine], value.dtype))
     return [{ combine, expr: nonFinite === 'skipElement' ? taken : value, ...place }]
   })
-  const stretches = group.pairs.map(({ target, source }): Stretch => ({ reads: [target, source], writes: [] }))
+  const stretches = group.pairs.map(({ target, source }, i): Stretch => {
+    const guard = guardOf(group, i)
+    return { reads: [target, source], writes: [], ...(guard && { guard }) }
+  })
   return prepareForeach([], stretches, reductions)
 }

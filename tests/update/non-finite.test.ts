@@ -194,6 +194,42 @@ describe.each(devices)('values that are not finite, on $name', ({ make }) => {
     }
   })
 
+  test('nor is a tensor that is skipped, by what is measured of the model', () => {
+    class Two {
+      readonly a
+      readonly b
+      constructor(a: number, b: number) {
+        this.a = parameter(tensor([a, 3]))
+        this.b = parameter(tensor([b, 4]))
+      }
+      forward(): void {}
+    }
+    const measuring = defineRule({
+      name: 'measuring',
+      measures: { total: { combine: 'sum', over: 'model', of: ({ source }) => source } },
+      next: ({ source }, _, { total }) => ({ target: source.add(total.mul(100)) }),
+    })
+    for (const compiled of [false, true]) {
+      const [poisoned, whole] = [new Two(Number.NaN, 2), new Two(5, 2)].map((source) => {
+        const target = new Two(1, 1)
+        const body = (x: Tensor<[]>) => {
+          update({ target, source }, measuring, { nonFinite: 'skipTensor' })
+          return x.add(1)
+        }
+        ;(compiled ? compile(body) : body)(tensor(0))
+        return [target.a, target.b].map((w) => [...w.dataSync()])
+      })
+      expect(poisoned).toEqual([
+        [1, 3],
+        [602, 604],
+      ])
+      expect(whole).toEqual([
+        [1405, 1403],
+        [1402, 1404],
+      ])
+    }
+  })
+
   test('the first update, where that is a copy, takes part', () => {
     for (const [nonFinite, a] of [
       ['skipElement', [5, 1]],
