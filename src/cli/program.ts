@@ -91,9 +91,8 @@ function buildProgram(host: Host, ended: (exitCode: number) => void): Command {
 
 const averageExamples = `
 The files are read once, a piece at a time: memory stays the same however large they are. Integers and bools are copied;
-running variances are averaged like all floats, without the distance between the means. The metadata is the first file's,
-with a note under "dfdt". The result appears whole or not at all, so it may take the place of a file it is made from
-(--force).
+running variances of a mean are those of all the data together. The metadata is the first file's, with a note under
+"dfdt". The result appears whole or not at all, so it may take the place of a file it is made from (--force).
 
   $ dfdt average run-*.safetensors -o soup.safetensors
   $ dfdt average zeroshot.safetensors tuned.safetensors --alpha 0.3 -o both.safetensors

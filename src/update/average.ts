@@ -1,10 +1,9 @@
-import { input, scalar } from '../kernels/expr.js'
-import { copyInto, foreachTensors } from '../model/foreach.js'
+import { copyInto } from '../model/foreach.js'
 import { zipAll } from '../model/compare.js'
 import type { SameTree, SrcArg } from '../model/paths.js'
 import { isFloat } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
-import { blendDType } from './blend.js'
+import { meanOf } from './running-statistics.js'
 import { type WeightedEntry, weightedSum } from './weighted-sum.js'
 
 /** Models of one structure. */
@@ -48,7 +47,7 @@ export function average<A extends object, B extends object>(
     const { path, role, tensor } = to
     const entry = { path, target: tensor, sources: used.flatMap(({ i }) => all[i]?.tensor ?? []) }
     if (!isFloat(tensor.dtype)) copyInto(tensor, source.tensor)
-    else if (role === 'buffer' && path.endsWith('running_var')) variances.push(entry)
+    else if (role === 'buffer' && meanOf(path)) variances.push(entry)
     else {
       floats.push(entry)
       means.set(path, entry)
@@ -56,7 +55,10 @@ export function average<A extends object, B extends object>(
   }
   const list = used.map(({ share }) => share)
   weightedSum(floats, list)
-  for (const entry of variances) pool(entry, means.get(entry.path.replace(/running_var$/, 'running_mean')), list)
+  weightedSum(
+    variances.map((entry) => ({ ...entry, around: means.get(meanOf(entry.path) ?? '') })),
+    list,
+  )
 }
 
 interface NamedEntry extends WeightedEntry {
@@ -73,22 +75,4 @@ function sharesOf(weights: readonly number[], count: number): number[] {
   if (!weights.every((weight) => weight >= 0) || !(total > 0 && Number.isFinite(total)))
     refuse(`weights are numbers from 0 of which one is above, got ${weights.join(', ')}`)
   return weights.map((weight) => weight / total)
-}
-
-/** The variance of all data together, once the means are averaged. */
-function pool(variance: NamedEntry, mean: NamedEntry | undefined, shares: readonly number[]): void {
-  const { target, sources } = variance
-  if (!mean) {
-    weightedSum([variance], shares)
-    return
-  }
-  const dtype = blendDType(target.dtype)
-  shares.forEach((share, i) => {
-    const [own = target, centre = target] = [sources[i], mean.sources[i]]
-    const read = (slot: number) => input(slot, target.dtype).cast(dtype)
-    const spread = read(0).add(read(1).sub(read(2)).square())
-    const next = i === 0 ? scalar(0, dtype).mul(spread) : scalar(0, dtype).fma(spread, read(3))
-    const reads = [own, centre, mean.target, ...(i === 0 ? [] : [target])]
-    foreachTensors([next.cast(target.dtype)], [{ reads, writes: [target] }], [share])
-  })
 }

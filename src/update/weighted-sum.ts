@@ -11,6 +11,14 @@ const mostSources = 6
 export interface WeightedEntry {
   readonly target: TensorRecord
   readonly sources: readonly TensorRecord[]
+  /** Of variances: the means, whose distance from that of the target is part of a variance of all data together. */
+  readonly around?: Omit<WeightedEntry, 'around'> | undefined
+}
+
+/** `x`, or as a variance around another mean than its own: `x + (mean − centre)²`. */
+export const spreadOf = (x: Expr, mean: Expr, centre: Expr): Expr => {
+  const distance = mean.sub(centre)
+  return x.add(distance.mul(distance))
 }
 
 /**
@@ -18,38 +26,41 @@ export interface WeightedEntry {
  * they may be negative. Several passes where need be, but for halves, whose sums would be rounded between them.
  */
 export function weightedSum(entries: readonly WeightedEntry[], shares: readonly number[]): void {
-  for (const group of byDType(entries)) {
-    const { target: to } = group[0] ?? {}
+  for (const group of groupsOf(entries)) {
+    const [{ target: to, around } = { target: undefined, around: undefined }] = group
     if (!to) continue
     const dtype = blendDType(to.dtype)
-    const read = (slot: number) => input(slot, to.dtype).cast(dtype)
-    const add = (sum: Expr, from: number, count: number) => {
-      let next = sum
-      for (let i = 0; i < count; i++) next = scalar(i, dtype).fma(read(from + i).sub(read(0)), next)
-      return next.cast(to.dtype)
-    }
     const most = isHalf(to.dtype) ? shares.length : mostSources
-    // The first source is slot 0; what is there already, if anything, is slot 1.
     for (let from = 1; from === 1 || from < shares.length; from += most) {
       const part = shares.slice(from, from + most)
       const going = from > 1
-      const stretches = group.map(({ target, sources }): Stretch => {
-        const [base = target] = sources
-        return {
-          reads: [base, ...(going ? [target] : []), ...sources.slice(from, from + most)],
-          writes: [target],
-        }
+      // What is there already and the centre, if any, then the first source and the others, each with its mean.
+      const stretches = group.map(({ target, sources, around: means }): Stretch => {
+        const of = (tensors: readonly TensorRecord[], i: number) => tensors[i] ?? target
+        const at = (i: number) => [of(sources, i), ...(means ? [of(means.sources, i)] : [])]
+        const common = [...(going ? [target] : []), ...(means ? [means.target] : [])]
+        return { reads: [...common, ...at(0), ...part.flatMap((_, i) => at(from + i))], writes: [target] }
       })
-      foreachTensors([add(read(going ? 1 : 0), going ? 2 : 1, part.length)], stretches, part)
+      const read = (slot: number, of = to) => input(slot, of.dtype).cast(dtype)
+      const first = Number(going) + (around ? 1 : 0)
+      const value = (i: number) => {
+        if (!around) return read(first + i)
+        return spreadOf(read(first + 2 * i), read(first + 2 * i + 1, around.target), read(first - 1, around.target))
+      }
+      let sum = going ? read(0) : value(0)
+      for (const i of part.keys()) sum = scalar(i, dtype).fma(value(i + 1).sub(value(0)), sum)
+      foreachTensors([sum.cast(to.dtype)], stretches, part)
     }
   }
 }
 
-function byDType(entries: readonly WeightedEntry[]): WeightedEntry[][] {
+/** Those that one kernel can sum. */
+function groupsOf(entries: readonly WeightedEntry[]): WeightedEntry[][] {
   const groups = new Map<string, WeightedEntry[]>()
   for (const entry of entries) {
-    const group = groups.get(entry.target.dtype) ?? []
-    groups.set(entry.target.dtype, group)
+    const key = `${entry.target.dtype} ${entry.around?.target.dtype}`
+    const group = groups.get(key) ?? []
+    groups.set(key, group)
     group.push(entry)
   }
   return [...groups.values()]

@@ -264,6 +264,15 @@ describe.each(devices)('rules on $name', ({ make }) => {
       // ¼·(2 + 9) + ¾·(4 + 1)
       expect(target.running_var.itemSync()).toBeCloseTo(6.5, 6)
       expect(target.num_batches_tracked.itemSync()).toBe(7)
+      // Many, in several passes, and as the formula says.
+      const many = Array.from({ length: 15 }, (_, i) => new Norm(i, 1 + i / 7, i))
+      average({ target, sources: many })
+      expect(target.running_mean.itemSync()).toBeCloseTo(7, 5)
+      expect(target.running_var.itemSync()).toBeCloseTo(2 + (15 ** 2 - 1) / 12, 4)
+      // Equal models stay equal, bit for bit.
+      const one = new Norm(0.1, 0.7, 3)
+      average({ target, sources: [one, clone(one), clone(one)] }, { weights: [0.3, 0.7, 0.1] })
+      expect(target.running_var.itemSync()).toBe(Math.fround(0.7))
     })
   })
 

@@ -3,8 +3,9 @@ import { ema } from '../../update/rules/ema.js'
 import { type ConstantRate, rateOf } from '../../update/rate.js'
 import { gammaOf, type PowerSnapshot, postHocWeights, snapshotMetadata, snapshotOf } from '../../update/post-hoc.js'
 import { requireReached } from '../../update/post-hoc-ema.js'
-import { isRunningStatistic } from '../../update/running-statistics.js'
+import { isRunningStatistic, meanOf } from '../../update/running-statistics.js'
 import { requireOneOf } from '../../update/options.js'
+import { hostDType } from '../raw-tensor.js'
 import { plural } from '../wording.js'
 import { isFloatDType } from './float-bytes.js'
 import {
@@ -16,7 +17,7 @@ import {
 } from './node-combine-files.js'
 import { measureDistances } from './node-measure.js'
 import type { ModelFiles } from './node-model-files.js'
-import { copyOf, type Recipe, sequenceOf, sphericalOf, weightedSum } from './recipes.js'
+import { copyOf, pooledVariance, type Recipe, sequenceOf, sphericalOf, weightedSum } from './recipes.js'
 
 /** Saved models of one structure: `.safetensors` files, indices of sharded models, or directories that hold one of these. */
 export interface AverageFilesOperands {
@@ -90,8 +91,8 @@ const withSigmaRel = ['step', 'sigmaRels', 'steps', 'mostFitError'] as const
  * One saved model from several of one structure, file by file: a mean, even or weighted, a point between two, an
  * exponential average over a sequence, or a power-function average of any width. Models are not loaded: files are read
  * once, a piece at a time, so that memory stays the same however large they are, and the floats are those of `average`,
- * `ema` and `postHocEma` on loaded models, bit for bit, but for running variances, which `average` pools. Integers and
- * bools are copied; metadata are the first file's. The result appears whole or not at all.
+ * `ema` and `postHocEma` on loaded models, bit for bit: running variances are pooled where models are averaged. Integers
+ * and bools are copied; metadata are the first file's. The result appears whole or not at all.
  *
  * Throws: `OptionError` for options that do not fit, integers that differ, and files that exist, without `force`;
  * `ShapeError` listing every difference between the models; `FormatError` naming a file that is missing or damaged, or
@@ -173,9 +174,28 @@ async function wayOf(models: readonly ModelFiles[], options: AverageFilesOptions
     const sum = weights.reduce((a, b) => a + b, 0)
     const shares = weights.map((weight) => weight / sum)
     const title = `weighted mean of ${plural(models.length, 'model')}`
-    return { ...always(title, weightedSum(shares)), facts: { weights: shares } }
+    return { title, recipe: meanRecipe(models, shares, options), facts: { weights: shares } }
   }
-  return always(`mean of ${plural(models.length, 'model')}`, weightedSum(models.map(() => 1 / models.length)))
+  const even = models.map(() => 1 / models.length)
+  return { title: `mean of ${plural(models.length, 'model')}`, recipe: meanRecipe(models, even, options) }
+}
+
+/** Variances beside means are pooled, where no share is negative: what is extrapolated is no mean of data. */
+function meanRecipe(
+  models: readonly ModelFiles[],
+  shares: readonly number[],
+  options: AverageFilesOptions,
+): Way['recipe'] {
+  const plain = weightedSum(shares)
+  if (shares.some((share) => share < 0)) return () => plain
+  const tensors = models[0]?.tensors
+  return (variance) => {
+    const mean = meanOf(variance)
+    const [own, beside] = [tensors?.get(variance), tensors?.get(mean ?? '')]
+    if (mean === undefined || !beside || !isFloatDType(beside.dtype) || own?.shape.join() !== beside.shape.join())
+      return plain
+    return pooledVariance(shares, { variance, mean, stored: options.dtype ?? hostDType(beside.dtype) ?? 'f32' })
+  }
 }
 
 /** `(1 − share) · first + share · second`, exact at both ends and where the two are equal. */

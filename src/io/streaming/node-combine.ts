@@ -45,7 +45,7 @@ export async function combine(
 ): Promise<number> {
   let infinite = 0
   const tensors = outputs.flatMap((plan) => plan.tensors.map(({ tensor }) => tensor))
-  const buffers = Math.max(1, ...tensors.map(({ from }) => from.length))
+  const buffers = Math.max(1, ...tensors.map(({ from, recipe }) => from.length + (recipe.scratch ?? 0)))
   // Bytes that are only copied go through buffers for f32.
   const wides = new Set<Wide>(['f32', ...tensors.map(({ wide }) => wide)])
   const elements = chunkElements(buffers, wides)

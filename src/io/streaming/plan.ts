@@ -78,7 +78,9 @@ export function planOutputs(combination: Combination, shards: readonly (readonly
 function outputOf(combination: Combination, { name, dtype, shape }: FileTensor, integers: Recipe): OutputTensor {
   const floats = isFloatDType(dtype)
   const recipe = floats ? combination.recipe(name) : integers
-  const from = recipe.sources.flatMap((model) => combination.models[model]?.tensors.get(name) ?? [])
+  const from = recipe.sources.flatMap(
+    (model, i) => combination.models[model]?.tensors.get(recipe.names?.[i] ?? name) ?? [],
+  )
   const out = floats ? (combination.dtype ?? dtype) : dtype
   const exact = out === 'F64' || from.some((tensor) => tensor.dtype === 'F64')
   return { name, dtype: out, shape, recipe, wide: exact ? 'f64' : combination.accumulate, from }

@@ -1,11 +1,18 @@
-import { input, scalar } from '../../kernels/expr.js'
+import { type Expr, input, scalar } from '../../kernels/expr.js'
+import { type DType, isHalf } from '../../shapes/dtype.js'
 import { once, type UpdateRule } from '../../update/define.js'
+import { spreadOf } from '../../update/weighted-sum.js'
+import type { Wide } from './float-bytes.js'
 import type { Step } from './workspace.js'
 
 /** How a tensor of the result comes from those of the models. */
 export interface Recipe {
   /** The models whose tensors are read, in the order of the buffers. */
   readonly sources: readonly number[]
+  /** Names of the tensors read from them, where they are not that of the result. */
+  readonly names?: readonly string[]
+  /** Buffers needed besides those of the sources. */
+  readonly scratch?: number
   readonly steps: readonly Step[]
   /** The buffer that holds the result, written by the last step if there is one. */
   readonly result: number
@@ -49,6 +56,52 @@ export function weightedSum(weights: readonly number[]): Recipe {
 
 const addedDifference: Step['expr'] = (dtype) =>
   scalar(0, dtype).fma(input(1, dtype).sub(input(0, dtype)), input(2, dtype))
+
+/**
+ * The running variance of all data together, `Σ w_i (x_i + (mean_i − mean)²)`, as `average` pools it: within and between the
+ * models. The mean is worked out again, and rounded as it is `stored`.
+ */
+export function pooledVariance(weights: readonly number[], names: PooledNames): Recipe {
+  const used = weights.flatMap((weight, model) => (weight === 0 ? [] : [{ weight, model }]))
+  const models = used.map(({ model }) => model)
+  const [first = 0, ...others] = models
+  if (others.length === 0) return copyOf(first)
+  const count = used.length
+  const centre = 2 * count
+  const means = used.slice(1).map(({ weight }, i): Step => {
+    return {
+      expr: addedDifference,
+      reads: [count, count + i + 1, i === 0 ? count : centre],
+      write: centre,
+      scalars: [weight],
+    }
+  })
+  const spreads = used.slice(1).map(({ weight }, i): Step => {
+    const reads = [0, count, i + 1, count + i + 1, centre, ...(i === 0 ? [] : [1])]
+    return { expr: (dtype) => addedSpread(dtype, names.stored, i > 0), reads, write: 1, scalars: [weight] }
+  })
+  return {
+    sources: [...models, ...models],
+    names: [...models.map(() => names.variance), ...models.map(() => names.mean)],
+    scratch: 1,
+    steps: [...means, ...spreads],
+    result: 1,
+  }
+}
+
+/** The tensors of a running variance and its mean, and the dtype that the result has of the mean. */
+interface PooledNames {
+  readonly variance: string
+  readonly mean: string
+  readonly stored: DType
+}
+
+function addedSpread(dtype: Wide, stored: DType, going: boolean): Expr {
+  const read = (slot: number) => input(slot, dtype)
+  const centre = dtype === 'f32' && isHalf(stored) ? read(4).cast(stored).cast(dtype) : read(4)
+  const [first, next] = [spreadOf(read(0), read(1), centre), spreadOf(read(2), read(3), centre)]
+  return scalar(0, dtype).fma(next.sub(first), going ? read(5) : first)
+}
 
 /** What spherical interpolation must know of two tensors, seen as vectors. */
 export interface Angle {

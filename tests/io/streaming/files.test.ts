@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { setDefaultDevice, tensor, wasmDevice } from 'dfdt'
+import { normal, setDefaultDevice, tensor, wasmDevice } from 'dfdt'
 import {
   type AverageFilesOptions,
   averageFiles,
@@ -12,7 +12,7 @@ import {
   inspectFile,
 } from 'dfdt/files'
 import { loadModel, saveModel } from 'dfdt/io'
-import { buffer, clone, linear, parameter } from 'dfdt/nn'
+import { batchNorm1d, buffer, clone, convert, linear, parameter, sequential } from 'dfdt/nn'
 import { average, ema, snapshotMetadata, update } from 'dfdt/update'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DeviceError, FormatError, OptionError, ShapeError } from '../../../src/tensor/errors.js'
@@ -78,6 +78,46 @@ describe('what functions for files make is what those for models do', () => {
       ['weight', [3, 5]],
     ])
     expect(unmatched).toEqual([])
+  })
+
+  test.each([
+    ['f32', 3],
+    ['f32', 9],
+    ['bf16', 9],
+    ['f16', 2],
+  ] as const)('running variances of %s are pooled, of %d models', async (dtype, count) => {
+    const models = Array.from({ length: count }, (_, i) => {
+      const norm = batchNorm1d(5)
+      for (let step = 0; step <= i; step++)
+        norm.forward(
+          normal([8, 5])
+            .mul(i + 1)
+            .add(i)
+            .trace(),
+        )
+      return convert(sequential(linear(2, 5), norm), dtype)
+    })
+    const sources = models.map((_, i) => at(`${i}.safetensors`))
+    for (const [i, model] of models.entries()) await saved(`${i}.safetensors`, model)
+    const weights = models.map((_, i) => (i === 1 ? 0 : i + 1))
+    const target = clone(models[0] ?? expect.unreachable())
+    for (const given of [weights, undefined]) {
+      const options = { ...(given && { weights: given }), integers: 'first', force: true } as const
+      await averageFiles({ sources, output: at('out.safetensors') }, options)
+      average({ target, sources: models }, given && { weights: given })
+      const found = clone(target)
+      for (const { tensor: one } of tensorsOf(found)) one.storage.write(0, new Uint8Array(one.storage.byteLength))
+      loadModel(found, readFileSync(at('out.safetensors')))
+      expect(valuesOf(found)).toEqual(valuesOf(target))
+    }
+    // More than within the models: their means lie apart.
+    const within = models.reduce((sum, { layers }) => sum + (layers[1].running_var.dataSync()[0] ?? 0), 0) / count
+    expect(target.layers[1].running_var.dataSync()[0]).toBeGreaterThan(within)
+    // The same model again and again is that model.
+    const [first = ''] = sources
+    const same = [first, first, first]
+    await averageFiles({ sources: same, output: at('out.safetensors') }, { weights: [0.3, 0.7, 0.1], force: true })
+    expect((await diffFiles(first, at('out.safetensors'))).tensors.every(({ differing }) => differing === 0)).toBe(true)
   })
 
   test('snapshots say what they are', async () => {
