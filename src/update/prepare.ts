@@ -41,6 +41,8 @@ export interface Prepared {
   /** For policies that look before they write: 1 where all was finite, one a scan, in the order of `scanned`. */
   readonly finite: readonly TensorRecord[]
   readonly scanned: readonly (readonly string[])[]
+  /** For these, and with metrics: how many elements of the source are not finite, by dtypes. What is skipped is not measured. */
+  readonly wrong: readonly TensorRecord[]
   /** The results of `driftReductions`, for each blend. */
   readonly drift: readonly (readonly TensorRecord[])[]
   readonly blendedSize: number
@@ -86,6 +88,7 @@ function prepareNow(preparation: Preparation): Prepared {
     },
     finite: scans.map(({ each }) => each),
     scanned: scans.map(({ group }) => group.pairs.map(({ path }) => path)),
+    wrong: scans.flatMap(({ wrong }) => wrong ?? []),
     drift: passes.flatMap(({ group, pass }) => (pass && !group.copies && preparation.metrics ? [pass.results] : [])),
     blendedSize: groups.reduce(
       (sum, { copies, pairs }) => sum + (copies ? 0 : pairs.reduce((n, { target }) => n + target.size, 0)),
@@ -118,25 +121,33 @@ interface Scan {
   readonly each: TensorRecord
   /** 1 when all are. */
   readonly all: TensorRecord
+  /** How many elements are not, where blends are measured. */
+  readonly wrong: TensorRecord | undefined
 }
 
 /** Results that outlive any step, so that programs can be told their place. */
 const lasting = (device: Device, dtype: 'f32' | 'u32', shape: readonly number[]): TensorRecord =>
   emptyTensor(device, dtype, shape, 'buffer')
 
-function scanOf(group: Group, { nonFinite }: Preparation): Scan | undefined {
+function scanOf(group: Group, { nonFinite, metrics }: Preparation): Scan | undefined {
   const { types, pairs } = group
   const device = pairs[0]?.target.device
   if (!isFloat(types.source) || !device) return undefined
   const each = lasting(device, 'u32', [pairs.length])
   const all = lasting(device, 'u32', [])
   fillTensor(each, 1)
-  const expr = input(0, types.source).cast(blendDType(types.source)).isFinite().cast('u32')
+  const finite = input(0, types.source).cast(blendDType(types.source)).isFinite()
+  const expr = finite.cast('u32')
   const reductions: PassReduction[] = [{ combine: 'min', expr, over: 'part', result: each }]
   if (nonFinite !== 'skipTensor') reductions.push({ combine: 'min', expr, over: 'all', result: all })
+  const wrong = metrics && !group.copies ? lasting(device, 'u32', []) : undefined
+  if (wrong) {
+    fillTensor(wrong, 0)
+    reductions.push({ combine: 'sum', expr: finite.not().cast('u32'), over: 'all', result: wrong })
+  }
   const stretches = pairs.map(({ source }): Stretch => ({ reads: [source], writes: [] }))
   const pass = prepareForeach([], stretches, reductions)
-  return pass && { group, pass, each, all }
+  return pass && { group, pass, each, all, wrong }
 }
 
 /** Whether all scans found all finite. */

@@ -363,9 +363,12 @@ export class FollowingShadow<M extends object> {
     this.#requireUsable()
     if (!this.#options.metrics)
       throw new OptionError('metrics: this shadow does not measure; make it with follow(…, { metrics: true }).')
-    const { drift, blendedSize } = this.#prepared
-    const groups = await Promise.all(drift.map((results) => Promise.all(results.map((result) => result.item()))))
-    return driftOf(groups, blendedSize)
+    const { drift, blendedSize, wrong } = this.#prepared
+    const numbers = (results: readonly TensorRecord[]) => Promise.all(results.map((result) => result.item()))
+    const [groups, counts] = await Promise.all([Promise.all(drift.map(numbers)), numbers(wrong)])
+    const measured = driftOf(groups, blendedSize)
+    // Blends that were skipped have not seen what they were skipped for.
+    return wrong.length === 0 ? measured : { ...measured, nonFinite: counts.reduce((sum, n) => sum + n, 0) }
   }
 
   explain(): string {

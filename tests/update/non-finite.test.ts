@@ -255,11 +255,22 @@ describe.each(devices)('values that are not finite, on $name', ({ make }) => {
   })
 
   test('metrics count them', async () => {
-    const source = new Mixed()
-    const shadow = follow(source, rule(), { nonFinite: 'skipElement', metrics: true })
-    set(source, { ...clean, a: [5, Number.NaN], b: [Number.NEGATIVE_INFINITY, Number.NaN] })
-    shadow.update()
-    expect((await shadow.metrics()).nonFinite).toBe(3)
+    for (const nonFinite of ['propagate', 'skipElement', 'skipTensor', 'skipAll'] as const)
+      for (const compiled of [false, true]) {
+        const source = new Mixed()
+        const shadow = follow(source, rule(), { nonFinite, metrics: true })
+        const body = (x: Tensor<[]>) => {
+          shadow.update()
+          return x.add(1)
+        }
+        const step = compiled ? compile(body) : body
+        set(source, { ...clean, a: [5, Number.NaN], b: [Number.NEGATIVE_INFINITY, Number.NaN] })
+        step(tensor(0))
+        expect((await shadow.metrics()).nonFinite).toBe(3)
+        set(source, clean)
+        step(tensor(0))
+        expect((await shadow.metrics()).nonFinite).toBe(0)
+      }
   })
 
   test('rules with reductions keep memory of their own, also when a compiled function uses them first', () => {
