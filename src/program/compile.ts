@@ -1,4 +1,5 @@
-import { CaptureError, DeviceError } from '../shapes/errors.js'
+import { CaptureError, DeviceError, OptionError } from '../shapes/errors.js'
+import { requireOptions, written } from '../shapes/options.js'
 import { type Device, defaultDevice, isCapturing } from '../tensor/device.js'
 import { TensorRecord } from '../tensor/record.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -26,7 +27,8 @@ export interface Compiled<Args extends readonly unknown[], R> {
    * The program of the last call, or of the stated signature, as a table: one kernel a line in the order they run, with
    * what was fused into it, the bytes it moves and its arithmetic; `all` threads share it, or `one` runs it because it is
    * small. Kernels of a phase do not wait for each other. The arena holds arguments, results and all that lies between
-   * kernels; host effects are what JavaScript does before each run: counting steps, schedules, random keys.
+   * kernels; host effects are what JavaScript does before each run: counting steps, schedules, random keys. When programs
+   * were dropped to keep within `{ programs }`, the first line says how many.
    */
   explain(): string
   /**
@@ -37,12 +39,17 @@ export interface Compiled<Args extends readonly unknown[], R> {
   profile(...args: Args): Promise<string>
   /** How many signatures have a program now. */
   readonly programs: number
+  /** How often the function was captured so far. When it grows with every call, `explain()` says why. */
+  readonly captures: number
   /** Returns the programs' memory. The next call captures the function again. */
   dispose(): void
 }
 
-/** Programs kept for one function; the least recently used goes first. */
-const mostPrograms = 8
+/** What `compile` may be told. */
+export interface CompileOptions {
+  /** Programs kept for the function; the least recently used goes first. Default: 8. */
+  readonly programs?: number
+}
 
 /**
  * Turns a function of tensors into one program: forward, loss, backward, optimizer and model updates run as kernels
@@ -50,8 +57,9 @@ const mostPrograms = 8
  * plainly.
  *
  * The function runs once per signature (structure, shapes and dtypes of its arguments, and the other values in them), to
- * be captured; the programs of the last 8 signatures are kept. Arguments and results may be arrays and plain objects of
- * tensors. Arguments are copied in and results out, so later runs overwrite nothing; results are on no tape.
+ * be captured; the programs of the last 8 signatures are kept, or of as many as `{ programs: 16 }` says. Arguments and
+ * results may be arrays and plain objects of tensors. Arguments are copied in and results out, so later runs overwrite
+ * nothing; results are on no tape.
  * Models, optimizers and other tensors it mentions, also parameters among its arguments, are used by identity and
  * updated in place; a parameter that it returns comes back as a view. What the host works out per step (learning rates,
  * counters, random keys) is worked out before each run. Any other JavaScript in it runs at the capture only: a number it
@@ -69,7 +77,7 @@ const mostPrograms = 8
  *
  * Throws: `CaptureError` when the function reads a value, makes a model, or calls another compiled function, with the
  * line of the function that does it; `ShapeError`, `DTypeError`, `DeviceError` for arguments that do not fit;
- * `OptionError` for a signature that states no tensors;
+ * `OptionError` for a signature that states no tensors, and for options out of range;
  * `DeviceError` when the memory does not suffice; `HalfWrittenError` as above.
  * Torch: `torch.compile(step)`, with backward and optimizer inside, and without guards on Python values.
  * @example
@@ -82,38 +90,54 @@ const mostPrograms = 8
 export function compile<const Specs extends readonly SpecTree[], R>(
   signature: Specs,
   fn: (...args: TensorsOf<Specs>) => R,
+  options?: CompileOptions,
 ): Compiled<ArgumentsOf<Specs>, Finished<R>>
-export function compile<Args extends readonly unknown[], R>(fn: (...args: Args) => R): Compiled<Args, Finished<R>>
-export function compile(
-  first: readonly SpecTree[] | ((...args: never[]) => unknown),
-  second?: (...args: never[]) => unknown,
-): Compiled<readonly unknown[], unknown> {
-  const specs = typeof first === 'function' ? undefined : first
-  const fn = (typeof first === 'function' ? first : second) as ((...args: unknown[]) => unknown) | undefined
+export function compile<Args extends readonly unknown[], R>(
+  fn: (...args: Args) => R,
+  options?: CompileOptions,
+): Compiled<Args, Finished<R>>
+export function compile(first: unknown, ...rest: readonly unknown[]): Compiled<readonly unknown[], unknown> {
+  const [specs, fn, options = {}] = typeof first === 'function' ? [undefined, first, ...rest] : [first, ...rest]
   if (typeof fn !== 'function')
     throw new CaptureError('compile: needs a function, alone or after a signature: compile([f32(32, 784)], (x) => …).')
-  if (specs) checkSignature(specs)
-  return compiled(fn, specs)
+  requireOptions('compile', options, ['programs'])
+  const { programs = 8 } = options as CompileOptions
+  if (!Number.isSafeInteger(programs) || programs < 1)
+    throw new OptionError(`compile: programs must be a whole number from 1 on, got ${written(programs)}.`)
+  if (specs) checkSignature(specs as readonly SpecTree[])
+  return compiled(fn as (...args: unknown[]) => unknown, specs as readonly SpecTree[] | undefined, programs)
 }
 
 function compiled(
   fn: (...args: unknown[]) => unknown,
   specs: readonly SpecTree[] | undefined,
+  mostPrograms: number,
 ): Compiled<readonly unknown[], unknown> {
   /** The most recently used comes first. */
   const programs: { readonly key: string; readonly program: Program }[] = []
+  let [captures, dropped] = [0, 0]
   const programFor = (device: Device, args: readonly unknown[]): Program => {
     const key = `${identityOf(device)} ${specs ? 'stated' : signatureOf(args)}`
     const at = programs.findIndex((known) => known.key === key && known.program.fits)
     const [known] = at < 0 ? [] : programs.splice(at, 1)
     const program =
       known?.program ??
-      new Program(device, (standIn) =>
-        fn(...(specs?.map((spec) => mapSpecs(spec, standIn)) ?? standIns(args, standIn))),
-      )
+      new Program(device, (standIn) => {
+        captures++
+        return fn(...(specs?.map((spec) => mapSpecs(spec, standIn)) ?? standIns(args, standIn)))
+      })
     programs.unshift({ key, program })
-    if (programs.length > mostPrograms) programs.pop()?.program.release()
+    if (programs.length > mostPrograms) {
+      programs.pop()?.program.release()
+      dropped++
+    }
     return program
+  }
+  /** A table of a program, below what all calls so far have to say. */
+  const withHistory = (table: string): string => {
+    if (dropped === 0) return table
+    const remedy = 'state the signature, with numbers that change as f32(), or keep more: compile(fn, { programs: 16 })'
+    return `programs: ${captures} captured, ${dropped} dropped, at most ${mostPrograms} kept; ${remedy}\n${table}`
   }
   const withProgram = <X>(
     args: readonly unknown[],
@@ -136,16 +160,20 @@ function compiled(
   const compiled = Object.assign(call, {
     explain(): string {
       const program = programs[0]?.program ?? (specs && programFor(defaultDevice(), []))
-      return program?.explain() ?? 'Not compiled yet: call the function once, or state its signature.'
+      return withHistory(program?.explain() ?? 'Not compiled yet: call the function once, or state its signature.')
     },
     profile: (...args: readonly unknown[]): Promise<string> =>
-      withProgram(args, (program, inputs) => program.profile(inputs)),
+      withProgram(args, (program, inputs) => program.profile(inputs)).then(withHistory),
     programs: 0,
+    captures: 0,
     dispose(): void {
       for (const { program } of programs.splice(0)) program.release()
     },
   })
-  return Object.defineProperty(compiled, 'programs', { get: () => programs.length })
+  return Object.defineProperties(compiled, {
+    programs: { get: () => programs.length },
+    captures: { get: () => captures },
+  })
 }
 
 /** The arguments with stand-ins for the tensors that change from run to run. */

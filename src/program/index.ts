@@ -1,4 +1,4 @@
-export { type Compiled, compile, type Finished } from './compile.js'
+export { type Compiled, type CompileOptions, compile, type Finished } from './compile.js'
 export {
   type ArgumentsOf,
   bf16,

@@ -32,6 +32,7 @@ export function plainCompile({ scope, defaultDevice, admittedAll }: Parts): Comp
         return Promise.resolve('not compiled')
       },
       programs: 0,
+      captures: 0,
       dispose: () => undefined,
     })
   }

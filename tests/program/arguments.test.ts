@@ -263,6 +263,37 @@ for (const { name: on, make } of targets.slice(0, 2)) {
       expect(device.memory().used).toBe(used)
     })
 
+    it('count the captures, and explain() says why there are so many', async () => {
+      const step = compile((x: AnyX, k: number) => x.mul(k), { programs: 2 })
+      const x = tensor([1, 2])
+      for (const k of [1, 2, 1, 2]) expect(step(x, k).arraySync()).toEqual([k, 2 * k])
+      expect([step.captures, step.programs]).toEqual([2, 2])
+      expect(step.explain()).toMatch(/^\d+ kernels? captured/)
+      for (const k of [1, 2, 3, 1, 2, 3]) expect(step(x, k).arraySync()).toEqual([k, 2 * k])
+      expect([step.captures, step.programs]).toEqual([6, 2])
+      const [first, second] = step.explain().split('\n')
+      expect(first).toBe(
+        'programs: 6 captured, 4 dropped, at most 2 kept; ' +
+          'state the signature, with numbers that change as f32(), or keep more: compile(fn, { programs: 16 })',
+      )
+      expect(second).toMatch(/^1 kernel captured/)
+      expect(await step.profile(x, 3)).toContain('programs: 6 captured, 4 dropped')
+      step.dispose()
+
+      const stated = compile([f32(2), f32()], (x, k) => x.mul(k.broadcastTo([2])), { programs: 2 })
+      for (const k of [1, 2, 3]) expect(stated(x, k).arraySync()).toEqual([k, 2 * k])
+      expect(stated.captures).toBe(1)
+      expect(stated.explain()).toMatch(/^\d+ kernels? captured/)
+      stated.dispose()
+    })
+
+    it.each([0, 1.5, '2', Number.NaN])('of which %s are to be kept are refused', (programs) => {
+      expect(() => compile((x: AnyX) => x, { programs } as never)).toThrow(
+        `compile: programs must be a whole number from 1 on, got ${typeof programs === 'string' ? '"2"' : programs}.`,
+      )
+      expect(() => compile([f32()], (x) => x, { program: 3 } as never)).toThrow('there is no option "program"')
+    })
+
     it('on two devices are two', () => {
       const other = make()
       const step = compile((x: AnyX) => x.mul(2))
