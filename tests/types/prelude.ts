@@ -49,7 +49,8 @@ export {
   zipTensors,
 } from '../../src/entry/nn.js'
 export { adam, sgd } from '../../src/entry/optim.js'
-export { type Averaged, copy, ema, follow, update } from '../../src/entry/update.js'
+export { averageFiles, emaFiles } from '../../src/entry/files.js'
+export { type Averaged, copy, ema, follow, postHocEma, schedules, update } from '../../src/entry/update.js'
 
 export type * from '../../src/model/paths.js'
 export type * from '../../src/nn/module.js'

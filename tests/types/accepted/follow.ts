@@ -1,14 +1,19 @@
 // An average runs, compares and composes as its source does.
 import {
+  averageFiles,
   batchNorm1d,
   check,
   type Averaged,
+  clone,
   copy,
   ema,
+  emaFiles,
   type Equal,
   follow,
   linear,
+  postHocEma,
   relu,
+  schedules,
   sequential,
   type Tensor,
   update,
@@ -63,3 +68,17 @@ const mixed = follow(new Mixed(), ema({ decay: 0.9 }))
 check<Equal<typeof mixed.model.a, Averaged<ReturnType<typeof a>>>>()
 check<Equal<typeof mixed.model.b.weight.dtype, 'f32'>>()
 declare function a(): Mixed['a']
+
+// What is put together from snapshots is what they are; schedules are functions, with a name or without.
+const snapshots = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, step: 100, model: clone(average.model) }))
+const between = postHocEma(snapshots, { sigmaRel: 0.07 })
+check<Equal<typeof between, typeof average.model>>()
+postHocEma([{ gamma: 6.9, step: 10, model: net }], { gamma: 5, step: 9, mostFitError: 1 })
+follow(net, ema({ decay: (n) => (1 + n) / (10 + n) }))
+follow(net, ema({ decay: schedules.named('mine', (n) => (1 + n) / (10 + n)) }))
+
+const paths = ['a', 'b'] as const
+averageFiles({ sources: paths, output: 'c' })
+averageFiles({ sources: paths, output: 'c' }, { weights: [1, 2], dtype: 'bf16', integers: 'first' })
+averageFiles({ sources: paths, output: 'c' }, { sigmaRel: 0.1, steps: [1, 2] })
+emaFiles({ target: 'a', source: 'b' }, { halfLife: 10, force: true })

@@ -2,13 +2,16 @@
 import {
   adam,
   assign,
+  averageFiles,
   compile,
   ema,
+  emaFiles,
   f32,
   follow,
   freeze,
   linear,
   parameter,
+  postHocEma,
   type Parameter,
   type Tensor,
   dim,
@@ -184,3 +187,19 @@ stated({ x: zeros([4, 2]) }, 1)
 stated({ x: zeros([2, 4]) }, true)
 // @ts-expect-error
 compile([[2, 4]], (x: unknown) => x)
+
+// Files and snapshots
+// @ts-expect-error
+averageFiles({ sources: ['a', 'b'], output: 'c' }, { alpha: 0.5, slerp: 0.5 })
+// @ts-expect-error
+averageFiles({ sources: ['a', 'b'], output: 'c' }, { dtype: 'F32' })
+// @ts-expect-error
+averageFiles({ sources: ['a', 'b'] }, { alpha: 0.5 })
+// @ts-expect-error
+emaFiles({ target: 'a', source: 'b' }, {})
+// @ts-expect-error
+emaFiles({ target: 'a', source: 'b' }, { decay: 0.5, tau: 0.5 })
+// @ts-expect-error
+postHocEma([{ sigmaRel: 0.1, model: linear(2, 2) }], { sigmaRel: 0.1 })
+// @ts-expect-error
+postHocEma([{ sigmaRel: 0.1, step: 1, model: linear(2, 2) }], {})
