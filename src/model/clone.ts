@@ -12,7 +12,7 @@ import { isModule } from './walk.js'
  * Fields that are tensors, modules, arrays and plain objects of them are copied; anything else is shared.
  *
  * Throws: `OptionError` when a module keeps a function in a field (`forward = (x) => …`): it would go on using the
- * original's parameters; declare it as a method. Private `#fields` cannot be copied: use TypeScript's `private`.
+ * original's parameters; make the model a class, and this a method of it. Private `#fields` cannot be copied: use TypeScript's `private`.
  * Torch: `copy.deepcopy(model)`.
  * @example const teacher = clone(student)
  */
@@ -66,7 +66,7 @@ export function copyModel(op: string, model: object, copyOf: (tensor: TensorReco
 
 const closureError = (op: string, path: string) =>
   new OptionError(
-    `${op}: the field "${path}" holds a function, which would keep using the original model; declare it as a method.`,
+    `${op}: the field "${path}" holds a function, which would keep using the original model; make the model a class, and this a method of it.`,
     { op },
   )
 

@@ -126,6 +126,8 @@ export class TensorRecord implements Layout {
   /** Returns the memory now instead of when the garbage collector finds the tensor. */
   dispose(fate = 'dispose() was called'): void {
     if (this.#fate) return
+    // Who has put off work with these values cannot ask for them any more.
+    if (this.#storage.readers && this.#storage.unshared) this.#storage.settleReaders()
     this.#fate = fate
     if (this.pending && !this.recording) this.pending.abandon(this)
     this.pending = undefined

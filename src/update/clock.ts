@@ -34,8 +34,9 @@ export interface Timing {
   /** Not in the first so many steps. Default 0. */
   readonly after?: number
   /**
-   * With `after`, what the first update is: a hard copy, or the rule on what the shadow has been, which is the source as it
-   * was when following began. Default `copy`.
+   * With `after`, what happens before the first update. `copy`: each call copies the source, and so does the first update
+   * itself, so that the average is never one of weights from before the start. `keep`: the average stays the source as it
+   * was when following began, and the first update blends into that. Default `copy`.
    */
   readonly before?: 'copy' | 'keep'
   /** Asked by the host before each update that is due. */

@@ -126,7 +126,8 @@ const reserved = ['target', 'source', 'compensation']
  * measures. It runs as the built-in rules do: one pass over the whole model on all cores, in compiled steps fused with
  * the optimizer, with the same checks, conditions, schedules and checkpoints.
  *
- * `update` takes rules without state and schedules; `follow` takes all.
+ * `update` takes rules without state and schedules; `follow` takes all. Checkpoints know a rule by its name and numbers:
+ * another formula is another name.
  *
  * Throws: `OptionError` for a state called target or source, and for numbers that are none.
  * Torch: `AveragedModel(model, avg_fn=…)`, which makes temporaries and knows neither state nor reductions.

@@ -127,7 +127,7 @@ export class FollowingShadow<M extends object> {
   #tensors: { readonly targets: readonly TensorRecord[]; readonly sources: readonly TensorRecord[] }
   #prepared: Prepared
   #preparedMany: Prepared | undefined
-  #firstCopy: Prepared | undefined
+  #copy: Prepared | undefined
   readonly #postponed: Postponed | undefined
   /** When its tensors were last known to be where they belong. */
   #exchanges: number
@@ -159,7 +159,7 @@ export class FollowingShadow<M extends object> {
     this.#allocate()
     if (lazy) this.#postponed = this.#postpone()
     this.#prepared = this.#prepare(unit)
-    this.#firstCopy = this.#prepareCopy()
+    this.#copy = this.#prepareCopy()
   }
 
   get model(): object {
@@ -225,23 +225,25 @@ export class FollowingShadow<M extends object> {
   #move(flag: Tensor<[], 'bool'> | undefined, undo: () => void): void {
     const device = this.#device
     const scalars = this.#constantNumbers ?? device.hostScalars(() => this.#numbers())
-    const firstCopy = this.#firstCopy
-    if (firstCopy)
+    const copy = this.#copy
+    if (copy)
       device.when(
-        () => this.#first,
-        () => {
-          firstCopy.run([])
-          this.#restart()
-        },
+        () => this.#copying,
+        () => this.#busily(() => copy.run([])),
       )
-    const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#first && !this.#moment.settled
+    if (copy)
+      device.when(
+        () => this.#isFirst(this.#moment.now),
+        () => this.#restart(),
+      )
+    const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#copying && !this.#moment.settled
     conditionally(device, { ...(flag && { if: flag }), ...(when && { when }) }, () =>
       this.#busily(() => this.#prepared.run(scalars)),
     )
     if (this.#options.nonFinite !== 'error') return
     device.afterRun(() => {
       try {
-        requireFinite('update', this.#first && firstCopy ? firstCopy : this.#prepared)
+        requireFinite('update', this.#copying && copy ? copy : this.#prepared)
       } catch (error) {
         undo()
         throw error
@@ -482,7 +484,7 @@ export class FollowingShadow<M extends object> {
     this.#tensors = this.#allTensors()
     this.#allocate()
     this.#prepared = this.#prepare(this.#options.unit ?? 'step')
-    this.#firstCopy = this.#prepareCopy()
+    this.#copy = this.#prepareCopy()
   }
 
   /** What makes many blends in one; Kahan's sums need no other form for it. */
@@ -544,7 +546,7 @@ export class FollowingShadow<M extends object> {
     }
   }
 
-  /** The first update where that is a hard copy; what is said of NaN holds for it, too. */
+  /** What happens up to the first update where that is a hard copy; what is said of NaN holds for it, too. */
   #prepareCopy(): Prepared | undefined {
     if (!this.#copiesFirst) return undefined
     const { nonFinite = 'propagate' } = this.#options
@@ -559,10 +561,12 @@ export class FollowingShadow<M extends object> {
     return after > 0 && before === 'copy'
   }
 
-  /** Whether this call of `update()` makes the first update, where that is a hard copy. */
-  get #first(): boolean {
-    return this.#isFirst(this.#moment.now)
+  /** Whether this call of `update()` copies: before the first update, and at it. */
+  get #copying(): boolean {
+    const { now } = this.#moment
+    return this.#copiesFirst && (now.progress.updates === 0 || this.#isFirst(now))
   }
+  /** Whether this call makes the first update, where that is a hard copy. */
   #isFirst({ due, progress }: Tick): boolean {
     return this.#copiesFirst && due && progress.updates === 1
   }

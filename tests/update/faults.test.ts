@@ -134,7 +134,24 @@ describe.each(devices)('on $name', ({ name, make }) => {
 
     test('a period of one step more: hard updates of TorchRL come every C + 1', () => {
       expect(changes(copy(), { every: 4 }, 'average')).toEqual([4, 8, 12])
-      expect(changes(ema({ decay: 0.5 }), { every: 3, after: 2 }, 'average')).toEqual([5, 8, 11])
+      expect(changes(ema({ decay: 0.5 }), { every: 3, after: 2, before: 'keep' }, 'average')).toEqual([5, 8, 11])
+    })
+
+    test('an average of random weights until it starts: up to the first update it is a copy', () => {
+      expect(changes(ema({ decay: 0.5 }), { every: 3, after: 2 }, 'average')).toEqual([1, 2, 3, 4, 5, 8, 11])
+      const source = new One([0])
+      const shadow = follow(source, ema({ decay: 0.5 }), { after: 3 })
+      const step = compile((x: Tensor<[]>) => {
+        shadow.update()
+        return x.add(1)
+      })
+      const seen = Array.from({ length: 6 }, (_, i) => {
+        set(source, 2 ** i)
+        step(tensor(0))
+        return scalarOf(shadow.model)
+      })
+      expect(seen).toEqual([1, 2, 4, 8, 12, 22])
+      expect(shadow.updates).toBe(3)
     })
 
     test('micro-steps of gradient accumulation that count as updates', () => {

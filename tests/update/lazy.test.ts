@@ -128,6 +128,15 @@ describe.each(devices)('lazy shadows on $name', ({ make }) => {
     expect(go(true)).toEqual(go(false))
   })
 
+  test('what was put off with a source that goes is made before it goes', () => {
+    const source = new Pair(0, 0)
+    const shadow = follow(source, ema({ decay: 0.5 }), { lazy: true })
+    set(source, 16, 16)
+    for (let i = 0; i < 3; i++) shadow.update()
+    for (const { tensor: t } of tensorsOf(source)) t.dispose()
+    expect(valuesOf(shadow.model)).toEqual([14, -14, 14, 28])
+  })
+
   test('is disposed of after its source, too', () => {
     const source = new Pair(0, 0)
     const shadow = follow(source, ema({ decay: 0.5 }), { lazy: true })
