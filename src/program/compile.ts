@@ -64,7 +64,8 @@ export interface CompileOptions {
  * updated in place; a parameter that it returns comes back as a view. What the host works out per step (learning rates,
  * counters, random keys) is worked out before each run. Any other JavaScript in it runs at the capture only: a number it
  * returns or a variable it assigns stays as it was then, and `if (x.sum().gt(0))` is always taken, since JavaScript holds
- * every object for true. Values decide with `where()`, or with `update(…, { if: loss.lt(best) })`.
+ * every object for true (typescript-eslint finds such a condition by `no-unnecessary-condition`; the compiler does not).
+ * Values decide with `where()`, or with `update(…, { if: loss.lt(best) })`.
  * State the signature, `compile([f32(32, 784), i32(32)], fn)`, in arrays and objects if the arguments are, and typed
  * arrays and plain numbers are accepted; a number that changes from call to call belongs there, as `f32()`.
  *
