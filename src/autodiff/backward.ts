@@ -40,8 +40,12 @@ export function gradientMapOf(gradients: unknown): GradientMap {
 
 export function backwardRecord(loss: TensorRecord, { retain = false, accumulate }: BackwardOptions = {}): GradientMap {
   const tape = loss.recording
-  if (!tape)
-    throw new GradientError('backward: needs a taped tensor; call .trace() on the input first.', { op: 'backward' })
+  if (!tape) {
+    const compiled = 'what compiled functions return is on no tape: call backward() inside them'
+    throw new GradientError(`backward: needs a taped tensor; call .trace() on the input first (${compiled}).`, {
+      op: 'backward',
+    })
+  }
   if (loss.size !== 1 || loss.rank !== 0) {
     const remedy = 'reduce with .mean() or .sum()'
     throw new ShapeError(`backward: needs a scalar, got shape [${loss.shape.join(', ')}]; ${remedy}.`, {

@@ -42,6 +42,8 @@ export async function readTensors(tensors: ReadonlyMap<string, TensorRecord>): P
 
 /** Throws: `OptionError` when this is no state of that kind. */
 export function requireKind(state: unknown, kind: string): void {
+  if (state instanceof Promise)
+    throw new OptionError(`load: this is a promise of a state; await it: load(await ${kind}.state()).`, { op: 'load' })
   const found = typeof state === 'object' && state !== null && 'kind' in state ? state.kind : state
   if (found !== kind)
     throw new OptionError(`load: this is no state of the kind "${kind}": ${String(found)}.`, { op: 'load' })

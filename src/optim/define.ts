@@ -162,6 +162,10 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
     const { lr } = this.options
     return typeof lr === 'function' ? lr(this.steps + 1) : lr
   }
+  set lr(_: unknown) {
+    const message = `${this.name}: lr is read only, worked out from the options; write optimizer.options.lr = … instead.`
+    throw new OptionError(message, { op: this.name })
+  }
 
   step(gradients: Gradients, { retain = false }: { readonly retain?: boolean } = {}): void {
     this.#validate(this.options)

@@ -127,12 +127,18 @@ function standIn(device: Device, { shape, dtype }: Like): TensorRecord {
   return new TensorRecord(storage, { dtype, shape, strides: contiguousStrides(shape), offset: 0 })
 }
 
+const generators = ['[object Generator]', '[object AsyncGenerator]']
+
 /** A result is made of tensors and plain data; anything that would wait or hold tensors elsewhere is refused. */
 function requireTensors(result: Tree): void {
   if (result instanceof Promise) {
     // It goes on with tensors that are gone; that it fails is what the error below says.
     result.catch(() => undefined)
     throw new CaptureError('compile: the function returned a promise; return tensors and await their values outside.')
+  }
+  if (generators.includes(Object.prototype.toString.call(result))) {
+    const remedy = 'return the tensors, in arrays or objects if there are several'
+    throw new CaptureError(`compile: the function is a generator, of which nothing has run yet; ${remedy}.`)
   }
   for (const leaf of leavesOf(result)) {
     if (heldBy(leaf).some(({ storage }) => storage.captured)) {

@@ -17,11 +17,24 @@ export function mapTensors(tree: Tree, replace: (record: TensorRecord) => unknow
   return Object.fromEntries(Object.entries(tree).map(([key, item]) => [key, mapTensors(item, replace)]))
 }
 
-/** What arrays and plain objects hold, in order: tensors and anything else. */
-export function* leavesOf(tree: Tree): Generator<unknown> {
-  if (Array.isArray(tree)) for (const item of tree) yield* leavesOf(item)
+/** Nobody nests deeper, except what holds itself. */
+const deepest = 1000
+
+/**
+ * What arrays and plain objects hold, in order: tensors and anything else.
+ *
+ * Throws: `CaptureError` for what holds itself, which has no end.
+ */
+export function* leavesOf(tree: Tree, depth = 0): Generator<unknown> {
+  if (depth > deepest) {
+    const remedy = 'take or return only the tensors that are needed'
+    throw new CaptureError(
+      `compile: an argument or result holds itself, or arrays and objects ${deepest} deep; ${remedy}.`,
+    )
+  }
+  if (Array.isArray(tree)) for (const item of tree) yield* leavesOf(item, depth + 1)
   else if (typeof tree === 'object' && tree !== null && !(tree instanceof TensorRecord) && isPlain(tree))
-    for (const item of Object.values(tree)) yield* leavesOf(item)
+    for (const item of Object.values(tree)) yield* leavesOf(item, depth + 1)
   else yield tree
 }
 

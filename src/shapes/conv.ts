@@ -143,23 +143,29 @@ function convDim(size: number, kernel: number, stride: number, padding: number, 
 }
 
 /** Height and width of what windows give. @throws ShapeError when they do not fit */
-function outSizeOf(op: string, shape: Dims, window: readonly [number, number], of: Convolution): [number, number] {
-  const sizes = (['height', 'width'] as const).map((name, i) => {
+function outSizeOf(
+  op: string,
+  shape: Dims,
+  window: readonly [number, number],
+  of: Convolution,
+  name = op,
+): [number, number] {
+  const sizes = (['height', 'width'] as const).map((axis, i) => {
     const size = shape.at(i - 2) ?? 0
     const kernel = window[i] ?? 0
     const out = convDim(size, kernel, of.stride, of.padding, of.dilation)
     if (out > 0) return out
     const remedy = 'use a smaller window or stride less before it, or more padding'
-    const message = `${op}: the window of ${kernel} is larger than ${name} ${size} of ${showShape(shape)}; ${remedy}.`
+    const message = `${name}: the window of ${kernel} is larger than ${axis} ${size} of ${showShape(shape)}; ${remedy}.`
     throw new ShapeError(message, { op, shapes: [shape] })
   })
   return [sizes[0] ?? 0, sizes[1] ?? 0]
 }
 
 /** Throws `ShapeError` unless the shape is that of images. */
-function requireImages(op: string, shape: Dims): void {
+function requireImages(op: string, shape: Dims, name = op): void {
   if (shape.length >= 3) return
-  const message = `${op}: got shape ${showShape(shape)}, needs [..., channels, height, width]; reshape it.`
+  const message = `${name}: got shape ${showShape(shape)}, needs [..., channels, height, width]; reshape it.`
   throw new ShapeError(message, { op, shapes: [shape] })
 }
 
@@ -168,7 +174,6 @@ function requireImages(op: string, shape: Dims): void {
  * @throws ShapeError when channels, groups or window do not fit
  */
 export function conv2dShape(shape: Dims, weight: Dims, of: Convolution, op = 'conv2d'): number[] {
-  requireImages(op, shape)
   const [filters = 0, perGroup = 0, height = 0, width = 0] = weight
   const shapes = [shape, weight]
   if (weight.length !== 4 || height < 1 || width < 1) {
@@ -180,12 +185,14 @@ export function conv2dShape(shape: Dims, weight: Dims, of: Convolution, op = 'co
     throw new ShapeError(message, { op, shapes })
   }
   const channels = perGroup * of.groups
+  const layer = `${op}(${channels} -> ${filters}, ${height}x${width})`
+  requireImages(op, shape, layer)
   if (shape.at(-3) !== channels) {
     const remedy = 'check the layer before, or permute the axes to [..., channels, height, width]'
-    const message = `${op}: got ${shape.at(-3)} channels in ${showShape(shape)}, needs ${channels}; ${remedy}.`
+    const message = `${layer}: got ${shape.at(-3)} channels in ${showShape(shape)}, needs ${channels}; ${remedy}.`
     throw new ShapeError(message, { op, shapes })
   }
-  return [...shape.slice(0, -3), filters, ...outSizeOf(op, shape, [height, width], of)]
+  return [...shape.slice(0, -3), filters, ...outSizeOf(op, shape, [height, width], of, layer)]
 }
 
 /**

@@ -157,7 +157,7 @@ type BackwardThis<S extends Shape, D extends DType, T extends Tape> = S extends 
       : TapedThis<S, D, T>
     : never
 type TapedThis<S extends Shape, D extends DType, T extends Tape> = [T] extends [never]
-  ? 'backward() needs a taped tensor: call .trace() on the input first'
+  ? 'backward() needs a taped tensor: call .trace() on the input first; what compiled functions return is on no tape'
   : Tensor<S, D, T>
 
 type SingleThis<S extends Shape> = [S[number]] extends [1]

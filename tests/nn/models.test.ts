@@ -176,6 +176,18 @@ describe.each(devices)('models on $name', ({ make }) => {
     })
   })
 
+  test('a convolution names its sizes where an image does not fit', () => {
+    const layer = conv2d(4, 6, 3, { groups: 2 }) as { forward(x: unknown): unknown }
+    for (const [shape, message] of [
+      [[2, 3, 8, 8], 'conv2d(4 -> 6, 3x3): got 3 channels in [2, 3, 8, 8], needs 4; check the layer before'],
+      [[4, 8, 2], 'conv2d(4 -> 6, 3x3): the window of 3 is larger than width 2 of [4, 8, 2]; use a smaller window'],
+      [[8, 8], 'conv2d(4 -> 6, 3x3): got shape [8, 8], needs [..., channels, height, width]; reshape it.'],
+    ] as const) {
+      expect(() => layer.forward(zeros(shape))).toThrow(message)
+      expect(() => layer.forward(zeros(shape))).toThrow(expect.objectContaining({ code: 'SHAPE', op: 'conv2d' }))
+    }
+  })
+
   describe('clone', () => {
     test('has the values in memory of its own', () => {
       const model = sequential(linear(2, 3), batchNorm1d(3))

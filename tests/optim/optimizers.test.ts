@@ -1,6 +1,7 @@
 import { defaultDevice, ones, setDefaultDevice, tensor } from 'dfdt'
 import { clone, freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
 import { adam, defineOptimizer, sgd } from 'dfdt/optim'
+import { ema, follow } from 'dfdt/update'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { GradientError, OptionError } from '../../src/tensor/errors.js'
 import { assertClose } from '../../src/testing/close.js'
@@ -172,6 +173,9 @@ describe.each(devices)('on $name', ({ make }) => {
       expect(valuesOf(scheduled)).toEqual(valuesOf(twin))
       expect([...new Set(seen)]).toEqual([1, 2, 3])
       expect(() => make(changed, { lr: () => Number.NaN })).toThrow(OptionError)
+      expect(() => Object.assign(manual, { lr: 0.2 })).toThrow(OptionError)
+      expect(() => Object.assign(manual, { lr: 0.2 })).toThrow('write optimizer.options.lr = … instead')
+      expect(manual.lr).toBe(0.1 / 3)
       optimizer.options.lr = -1
       const before = valuesOf(scheduled)
       expect(() => optimizer.step(lossOf(scheduled).backward())).toThrow('lr must be at least 0, got -1')
@@ -210,6 +214,13 @@ describe.each(devices)('on $name', ({ make }) => {
       // @ts-expect-error not gradients
       expect(() => make(model).step(lossOf(model))).toThrow('Expected the gradients that loss.backward() returned')
     })
+  })
+
+  test('a state that was not awaited is refused', () => {
+    const [optimizer, shadow] = [adam(network()), follow(network(), ema({ decay: 0.5 }))]
+    expect(() => optimizer.load(optimizer.state() as never)).toThrow(OptionError)
+    expect(() => optimizer.load(optimizer.state() as never)).toThrow('await it: load(await optimizer.state()).')
+    expect(() => shadow.load(shadow.state() as never)).toThrow('await it: load(await shadow.state()).')
   })
 
   test('an option that asks for more state after the first step is refused', () => {

@@ -169,6 +169,54 @@ for (const { name: on, make } of targets) {
       await new Promise((resolve) => setTimeout(resolve, 0))
     })
 
+    it('generators as functions', () => {
+      const body = function* (t: AnyX) {
+        yield t.add(1)
+      }
+      const later = async function* (t: AnyX) {
+        yield t.add(1)
+      }
+      for (const generator of [body, later] as ((t: AnyX) => unknown)[]) {
+        const error = caught(() => compile(generator)(x()))
+        expect(error).toBeInstanceOf(CaptureError)
+        expect(error.message).toBe(
+          'compile: the function is a generator, of which nothing has run yet; ' +
+            'return the tensors, in arrays or objects if there are several.',
+        )
+      }
+      expect(compile((t: AnyX) => ({ next: t.add(1), sequence: [...body(t)] }))(x()).next.arraySync()).toEqual([2, 3])
+    })
+
+    it('arguments and results that hold themselves', () => {
+      const circle = (t: AnyX) => {
+        const node: { t: AnyX; self?: unknown; list: unknown[] } = { t, list: [] }
+        node.list.push(t, { node })
+        return node
+      }
+      const calls = [
+        () => compile((node: AnyX) => node.t.add(1))(circle(x())),
+        () => compile([f32(2)], (t) => t.add(1))(circle(x()) as never),
+        () => compile((t: AnyX) => circle(t.add(1)))(x()),
+      ]
+      for (const call of calls) {
+        const error = caught(call)
+        expect(error).toBeInstanceOf(CaptureError)
+        expect(error.message).toContain(
+          'holds itself, or arrays and objects 1000 deep; take or return only the tensors',
+        )
+      }
+      let deep: AnyX = x()
+      for (let i = 0; i < 900; i++) deep = [deep]
+      expect((compile((t: AnyX) => t) as AnyX)(deep).flat(Infinity)[0].arraySync()).toEqual([1, 2])
+    })
+
+    it('backward() outside, where the tape has ended', () => {
+      const loss = compile((t: AnyX) => kept.forward(t.trace()).sum())(x())
+      expect(caught(() => loss.backward()).message).toContain(
+        '(what compiled functions return is on no tape: call backward() inside them)',
+      )
+    })
+
     it('tensors where the program cannot reach them: in maps, sets and instances', () => {
       class Batch {
         constructor(readonly images: AnyX) {}

@@ -1,4 +1,4 @@
-import { DeviceError } from '../../tensor/errors.js'
+import { DeviceError, OptionError } from '../../tensor/errors.js'
 import { f32x4, ModuleBuilder } from './assembler.js'
 
 /**
@@ -43,12 +43,14 @@ export type WideSwitch = () => string | undefined
  * The mode to use: the one asked for, else `fma` where the engine has it, else `plain`. `256` is never chosen
  * unasked, because it switches an experimental flag of the whole process.
  *
- * @throws DeviceError when the mode asked for is impossible here
+ * @throws DeviceError when the mode asked for is impossible here; OptionError when there is none of that name
  */
 export function chooseMode(asked: string | undefined, enableWide: WideSwitch): Mode {
   if (asked === undefined || asked === '') return hasRelaxedSimd() ? modes.fma : modes.plain
   if (asked !== '256' && asked !== 'fma' && asked !== 'plain') {
-    throw new DeviceError(`mode is "${asked}", expected '256', 'fma' or 'plain'. Leave it out to have it chosen.`)
+    throw new OptionError(
+      `mode (or DFDT_MODE) is "${asked}", expected '256', 'fma' or 'plain'. Leave it out to have it chosen.`,
+    )
   }
   if (asked !== 'plain' && !hasRelaxedSimd()) {
     throw new DeviceError(

@@ -19,11 +19,12 @@ describe('chooseMode', () => {
   })
 
   it('says why a mode is impossible', () => {
-    expect(() => chooseMode('512', granted)).toThrow(DeviceError)
+    expect(() => chooseMode('512', granted)).toThrow(OptionError)
     expect(() => chooseMode('512', granted)).toThrow(/"512", expected '256', 'fma' or 'plain'/)
     if (hasRelaxedSimd())
       expect(() => chooseMode('256', () => 'needs Node 24.')).toThrow(/mode '256' needs Node 24\. Use mode 'fma'/)
     else expect(() => chooseMode('fma', granted)).toThrow(/relaxed SIMD/)
+    expect(() => chooseMode(hasRelaxedSimd() ? '256' : 'fma', () => 'no')).toThrow(DeviceError)
   })
 })
 
@@ -35,11 +36,11 @@ describe('the environment', () => {
   it.each([
     ['DFDT_THREADS', 'two', 'DFDT_THREADS is "two", expected a whole number from 1'],
     ['DFDT_THREADS', '0', 'DFDT_THREADS is "0"'],
-    ['DFDT_TILE', '9x9', '"9x9", expected one of'],
-    ['DFDT_MODE', '512', '"512", expected'],
+    ['DFDT_TILE', '9x9', '(or DFDT_TILE) is "9x9", expected one of'],
+    ['DFDT_MODE', '512', '(or DFDT_MODE) is "512", expected'],
   ])('%s=%s is refused by name', (name, value, message) => {
     vi.stubEnv(name, value)
-    expect(() => createWasmBackend()).toThrow(name === 'DFDT_MODE' ? DeviceError : OptionError)
+    expect(() => createWasmBackend()).toThrow(OptionError)
     expect(() => createWasmBackend()).toThrow(message)
   })
 })

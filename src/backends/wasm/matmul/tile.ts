@@ -62,5 +62,5 @@ export function tileNamed(name: string, candidates: readonly Tile[]): Tile {
   const found = candidates.find((tile) => tileName(tile) === name)
   if (found) return found
   const names = candidates.map((tile) => `'${tileName(tile)}'`).join(', ')
-  throw new OptionError(`tile is "${name}", expected one of ${names}. Leave it out to have it chosen.`)
+  throw new OptionError(`tile (or DFDT_TILE) is "${name}", expected one of ${names}. Leave it out to have it chosen.`)
 }
