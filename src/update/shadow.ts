@@ -41,7 +41,7 @@ export interface ShadowOptions<P extends string = string, D extends FloatDType =
   readonly precision?: Precision
   /**
    * Puts off blends with what has not changed, until somebody needs them: tensors, and rows of an embedding under `sgd`
-   * or `sparseAdam`. Many blends become one, within 1 ulp of the exact result. Default false.
+   * or `sparseAdam`. What was put off becomes one blend, within 1 ulp of the exact result. Default false.
    */
   readonly lazy?: boolean
   /** Measures in the same pass how far target and source are apart, for `metrics()`. Default false. */
