@@ -299,11 +299,14 @@ export function provideDefaultDevice(make: () => Device): void {
 
 /** Where tensors are created when no device is given. */
 export function defaultDevice(): Device {
-  if (!current) {
-    if (!provider) throw new DeviceError('No device: import dfdt, or call setDefaultDevice(device) first.')
-    current = provider()
-  }
+  current ??= newDevice()
   return current
+}
+
+/** A new device, made as the default one is: for work that must not share memory with others. The caller closes it. */
+export function newDevice(): Device {
+  if (!provider) throw new DeviceError('No device: import dfdt, or call setDefaultDevice(device) first.')
+  return provider()
 }
 
 /** Makes `device` the place where tensors, layers and optimizers are created from now on. */

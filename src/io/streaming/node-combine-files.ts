@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path'
 import { DeviceError, OptionError } from '../../shapes/errors.js'
-import { defaultDevice, type Device } from '../../tensor/device.js'
+import { type Device, newDevice } from '../../tensor/device.js'
 import { requireFunction, requireOneOf, requireOptions, written } from '../../update/options.js'
 import { withoutSnapshot } from '../../update/post-hoc.js'
 import type { FileDType } from '../raw-tensor.js'
@@ -25,7 +25,10 @@ export interface WriteFilesOptions extends ReadFilesOptions {
   readonly accumulate?: 'f32' | 'f64'
   /** Replaces files that exist, those of the models themselves included. Default false: they are refused. */
   readonly force?: boolean
-  /** What computes; its memory must be seen by the host, as that of `wasmDevice()` is. Default: the default device. */
+  /**
+   * What computes: a device in WebAssembly that nothing else uses before the promise settles, because memory that grows
+   * moves under files that are being read. Default: one on all cores, made for this and closed then.
+   */
   readonly device?: Device
 }
 
@@ -153,11 +156,11 @@ async function write(
   models: readonly ModelFiles[],
   plans: readonly OutputPlan[],
   { files, index, names }: OutputPaths,
-  { device = defaultDevice(), onProgress, signal }: WriteFilesOptions,
+  { device: given, onProgress, signal }: WriteFilesOptions,
 ): Promise<{ readonly bytes: number; readonly infinite: number }> {
   // Asked before anything is opened for writing.
-  if (!device.backend.view)
-    throw new DeviceError(`Files are combined on a device whose memory the host sees, which ${device.name} is not.`)
+  if (given && !given.backend.view)
+    throw new DeviceError(`Files are combined on a device whose memory the host sees, which ${given.name} is not.`)
   const indexBytes = new TextEncoder().encode(index === undefined ? '' : indexText(plans, names))
   const wanted = files.map((path, i) => ({ path, byteLength: plans[i]?.byteLength ?? 0 }))
   if (index !== undefined) wanted.push({ path: index, byteLength: indexBytes.length })
@@ -168,6 +171,7 @@ async function write(
     onProgress?.({ pass: 'write', done, total })
   }
   const output = OutputFiles.create(wanted)
+  const device = given ?? newDevice()
   try {
     const infinite = await combine(models, plans, output, device, { onWritten, signal })
     if (index !== undefined) await output.write(files.length, indexBytes, 0)
@@ -176,6 +180,7 @@ async function write(
     return { bytes: total, infinite }
   } finally {
     await output.discard()
+    if (!given) await device.close()
   }
 }
 

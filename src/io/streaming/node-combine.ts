@@ -59,8 +59,9 @@ export async function combine(
     },
     write: async (chunk: Chunk, slot: Slot) => {
       const bytes = resultOf(chunk, slot)
+      const { length } = bytes
       await files.write(chunk.shard, bytes, chunk.position)
-      onWritten?.(bytes.length)
+      onWritten?.(length)
     },
   }
   try {

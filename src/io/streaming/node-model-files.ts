@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FormatError, ShapeError } from '../../shapes/errors.js'
 import { malformed, quoted } from '../malformed.js'
+import { requireInPlace } from './in-place.js'
 import { readProblem, refused } from '../node-problems.js'
 import { headerEnd, parseLayout, prefixLength, type SafetensorsLayout } from '../safetensors-layout.js'
 import type { FileTensor, ModelLayout } from './model-layout.js'
@@ -74,14 +75,16 @@ export class ModelFiles implements ModelLayout {
   /** Fills `bytes` from `position` of one of the files. */
   async read(file: number, bytes: Uint8Array, position: number): Promise<void> {
     const { descriptor, path } = this.#file(file)
-    for (let filled = 0; filled < bytes.length; ) {
-      const piece = Math.min(bytes.length - filled, pieceBytes)
+    const { length } = bytes
+    for (let filled = 0; filled < length; ) {
+      const piece = Math.min(length - filled, pieceBytes)
       let count: number
       try {
         count = (await readInto(descriptor, bytes, filled, piece, position + filled)).bytesRead
       } catch (error) {
         throw refused(op, path, readProblem(error), error)
       }
+      requireInPlace(op, bytes, length)
       if (count === 0) throw refused(op, path, 'it became shorter while it was read; wait for its writer to finish')
       filled += count
     }

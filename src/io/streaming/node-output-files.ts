@@ -1,8 +1,9 @@
 import { closeSync, fchmodSync, fdatasync, fsync, openSync, renameSync, rmSync, statfsSync, write } from 'node:fs'
 import { promisify } from 'node:util'
-import { FormatError } from '../../shapes/errors.js'
+import { DeviceError, FormatError } from '../../shapes/errors.js'
 import { type Destination, destinationOf, flushDirectory } from '../node-destination.js'
 import { refused, writeProblem } from '../node-problems.js'
+import { requireInPlace } from './in-place.js'
 
 const writeFrom = promisify(write)
 const flush = promisify(fsync)
@@ -50,15 +51,17 @@ export class OutputFiles {
     const output = this.#open[file]
     if (!output) throw new FormatError(`there is no output ${file}; write to one of ${this.#open.length}.`, { op })
     const { descriptor } = output
+    const { length } = bytes
     try {
-      for (let written = 0; written < bytes.length; ) {
-        const piece = Math.min(bytes.length - written, pieceBytes)
+      for (let written = 0; written < length; ) {
+        const piece = Math.min(length - written, pieceBytes)
         written += (await writeFrom(descriptor, bytes, written, piece, position + written)).bytesWritten
+        if (written < length) requireInPlace(op, bytes, length)
       }
     } catch (error) {
-      throw notWritten(output, error)
+      throw error instanceof DeviceError ? error : notWritten(output, error)
     }
-    output.waiting += bytes.length
+    output.waiting += length
     if (output.waiting >= portionBytes && !output.flushing) {
       output.waiting = 0
       // Its failure, if any, is found by the flush of `commit`.

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { normal, setDefaultDevice, tensor, wasmDevice } from 'dfdt'
+import { normal, setDefaultDevice, tensor, wasmDevice, zeros } from 'dfdt'
 import {
   type AverageFilesOptions,
   averageFiles,
@@ -32,6 +33,13 @@ beforeEach(() => {
 })
 
 const at = (name: string) => join(directory, name)
+const contents = () =>
+  readdirSync(directory).map((name) => [
+    name,
+    createHash('sha1')
+      .update(readFileSync(at(name)))
+      .digest('hex'),
+  ])
 const valuesOf = (model: object) => tensorsOf(model).map(({ tensor: one }) => [...one.dataSync()])
 async function saved<M extends object>(name: string, model: M, metadata = {}): Promise<M> {
   writeFileSync(at(name), await saveModel(model, metadata))
@@ -168,11 +176,11 @@ describe('refusals, and nothing is written', () => {
     kind: new (...args: never[]) => Error,
     message: string | RegExp,
   ) => {
-    const before = readdirSync(directory).map((name) => [name, readFileSync(at(name))])
+    const before = contents()
     const attempt = run()
     await expect(attempt).rejects.toThrow(kind)
     await expect(attempt).rejects.toThrow(message)
-    expect(readdirSync(directory).map((name) => [name, readFileSync(at(name))])).toEqual(before)
+    expect(contents()).toEqual(before)
   }
 
   test.each<[options: object, message: string]>([
@@ -239,6 +247,22 @@ describe('refusals, and nothing is written', () => {
     const run = () =>
       averageFiles({ sources: [a], output: at('out.safetensors') }, { onProgress, signal: abort.signal })
     await refused(run, RangeError, 'enough')
+  })
+
+  test('a device that others use, whose memory grows meanwhile', async () => {
+    const device = wasmDevice({ threads: 1 })
+    const model = { w: parameter(normal([3_000_000])), forward() {} }
+    for (const name of ['x', 'y']) await saved(`${name}.safetensors`, model)
+    const others: unknown[] = []
+    const onProgress = () => others.push(zeros([2 ** 21], { device }))
+    const sources = [at('x.safetensors'), at('y.safetensors')]
+    const run = () => averageFiles({ sources, output: at('out.safetensors') }, { device, onProgress })
+    await refused(run, DeviceError, "the device's memory grew while files were read into it; give this one a device")
+    // Without one it has its own, and several may run at a time.
+    const grow = () => others.push(zeros([2 ** 21]))
+    const outputs = ['1', '2', '3'].map((name) => at(`${name}.safetensors`))
+    await Promise.all(outputs.map((output) => averageFiles({ sources, output }, { onProgress: grow })))
+    for (const output of outputs) expect((await diffFiles(output, at('x.safetensors'))).floats.differing).toBe(0)
   })
 
   test('a device whose memory the host does not see', async () => {
