@@ -5,7 +5,7 @@ import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt
 import { batches } from 'dfdt/data'
 import { clone, linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
-import { follow, type ModelSnapshot, type Averaged, postHocEma, powerEma } from 'dfdt/update'
+import { follow, type ModelSnapshot, postHocEma, powerEma } from 'dfdt/update'
 import { compare, draw, small, stepsOr } from './compare.js'
 import { columnsOf, judge, pixels, train as all } from './mnist.js'
 
@@ -29,7 +29,7 @@ function train() {
     for (const shadow of [...kept.map(({ shadow }) => shadow), reference]) shadow.update()
     return loss
   })
-  const snapshots: ModelSnapshot<Averaged<Net>>[] = []
+  const snapshots: ModelSnapshot<Net>[] = []
   const shuffle = defaultDevice().generator
   for (const { images, labels } of batches(columnsOf(all), 32, { shuffle, passes: Number.POSITIVE_INFINITY })) {
     step(images, labels).dispose()

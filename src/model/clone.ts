@@ -3,21 +3,28 @@ import { OptionError } from '../shapes/errors.js'
 import { emptyTensor, TensorRecord } from '../tensor/record.js'
 import type { MapKernel } from '../kernels/kernel.js'
 import type { DType } from '../shapes/dtype.js'
+import { type AverageOf, isAverage } from './averaged.js'
 import { copyAllInto } from './foreach.js'
+import { unfreeze } from './freeze.js'
 import { inheritStart } from './start.js'
 import { isModule } from './walk.js'
 
 /**
  * A copy of a model with memory of its own, laid out like the original; ties stay ties, frozen stays frozen.
- * Fields that are tensors, modules, arrays and plain objects of them are copied; anything else is shared.
+ * Fields that are tensors, modules, arrays and plain objects of them are copied; anything else is shared. The copy of an
+ * average, `clone(shadow.model)`, is a model like its source: it can be trained.
  *
  * Throws: `OptionError` when a module keeps a function in a field (`forward = (x) => …`): it would go on using the
  * original's parameters; make the model a class, and this a method of it. Private `#fields` cannot be copied: use TypeScript's `private`.
  * Torch: `copy.deepcopy(model)`.
  * @example const teacher = clone(student)
  */
-export function clone<M extends object>(model: M): M {
-  return convertModel('clone', model, (dtype) => dtype) as M
+export function clone<M extends object>(model: AverageOf<M>): M
+export function clone<M extends object>(model: M): M
+export function clone(model: object): object {
+  const made = convertModel('clone', model, (dtype) => dtype)
+  if (isAverage(model)) unfreeze(made)
+  return made
 }
 
 /** A copy of a model in other dtypes, its values in one pass for each pair of them; the run time of `clone` and `convert`. */

@@ -1,6 +1,6 @@
 import { compile, f32, manualSeed, mse, normal, ones, setDefaultDevice, type Tensor, tensor, zeros } from 'dfdt'
 import { saveModelSync } from 'dfdt/io'
-import { freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
+import { clone, freeze, linear, parameter, relu, sequential, unfreeze } from 'dfdt/nn'
 import { adam, sgd } from 'dfdt/optim'
 import { copy, defineRule, ema, follow, type ShadowOptions, schedules, swa, type UpdateRule, update } from 'dfdt/update'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -232,6 +232,19 @@ describe.each(devices)('follow on $name', ({ make }) => {
     expect(left('skipAll')).toEqual({ a: [0, 0], b: [0, 0] })
     expect(() => left('error')).toThrow(NonFiniteError)
     expect(() => left('error')).toThrow('NaN or infinity in a; the target was not changed')
+  })
+
+  test('the copy of an average is a model like its source: it can be trained', () => {
+    const source = sequential(linear(2, 1))
+    const shadow = follow(source, ema({ decay: 0.5 }))
+    const again = clone(shadow.model)
+    const valuesOf = (model: object) => tensorsOf(model).flatMap(({ tensor: t }) => [...t.dataSync()])
+    const loss = again.forward(ones([1, 2]).trace()).sum()
+    const before = valuesOf(again)
+    sgd(again, { lr: 1 }).step(loss.backward())
+    expect(valuesOf(again)).not.toEqual(before)
+    expect(valuesOf(shadow.model)).toEqual(before)
+    expect(() => sgd(shadow.model as never)).toThrow('this is an average')
   })
 
   test('lazy: what does not change is blended when somebody looks', () => {

@@ -170,7 +170,7 @@ describe.each(devices)('postHocEma on $name', ({ make }) => {
     const source = new Net(0)
     const kept = [0.05, 0.1].map((width) => ({ width, shadow: follow(source, powerEma({ sigmaRel: width })) }))
     const wanted = follow(source, powerEma({ sigmaRel }))
-    const snapshots: ModelSnapshot<(typeof wanted)['model']>[] = []
+    const snapshots: ModelSnapshot<Net>[] = []
     for (let step = 1; step <= steps; step++) {
       update({ target: source, source: new Net(step) }, copy())
       for (const { shadow } of [...kept, { shadow: wanted }]) shadow.update()

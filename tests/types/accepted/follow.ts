@@ -1,5 +1,6 @@
 // An average runs, compares and composes as its source does.
 import {
+  adam,
   averageFiles,
   batchNorm1d,
   check,
@@ -72,7 +73,9 @@ declare function a(): Mixed['a']
 // What is put together from snapshots is what they are; schedules are functions, with a name or without.
 const snapshots = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, step: 100, model: clone(average.model) }))
 const between = postHocEma(snapshots, { sigmaRel: 0.07 })
-check<Equal<typeof between, typeof average.model>>()
+check<Equal<typeof between, typeof net>>()
+// The copy of an average is a model like its source, which can be trained.
+adam(clone(average.model))
 postHocEma([{ gamma: 6.9, step: 10, model: net }], { gamma: 5, step: 9, mostFitError: 1 })
 follow(net, ema({ decay: (n) => (1 + n) / (10 + n) }))
 follow(net, ema({ decay: schedules.named('mine', (n) => (1 + n) / (10 + n)) }))
