@@ -1,4 +1,4 @@
-import type { Add, Div, Mod, Mul, Product, Sub } from './arithmetic.js'
+import type { Add, Div, Lte, Mod, Mul, Product, Sub } from './arithmetic.js'
 import { type Box, type Dims, type Shape, type Show, type ShowDim, showShape, type UnlessOpen } from './dim.js'
 import { OptionError, ShapeError } from './errors.js'
 
@@ -43,6 +43,28 @@ export const convOptionNames: readonly string[] = [...windowOptionNames, 'dilati
 /** Option K of O, or D where it is not given. */
 export type Option<O, K, D extends number> = K extends keyof O ? (O[K] extends number ? O[K] : D) : D
 
+/** Whether N can certainly not be parted into G groups. */
+type Uneven<N, G> = Box<Mod<N, G>> extends Box<0> ? false : number extends Mod<N, G> ? false : true
+/** Whether a padding of P is certainly over half a window of K. */
+type Overhangs<P, K> =
+  Box<Lte<Mul<2, P>, K>> extends Box<true> ? false : boolean extends Lte<Mul<2, P>, K> ? false : true
+
+/**
+ * Beside the options C of a convolution: a message when N channels cannot be parted into its groups. `C &` keeps the answer
+ * open until C is known, and no longer: sizes that are type parameters then count as fitting.
+ */
+export type Parted<Which extends string, N, C, Otherwise = unknown> = C extends { readonly groups: infer G }
+  ? C & Box<Uneven<N, G>> extends Box<true>
+    ? `${ShowDim<N>} ${Which} channels cannot be parted into ${ShowDim<G>} groups: use a divisor`
+    : Otherwise
+  : unknown
+/** Beside the options C of a pooling: a message when the padding is over half the window of K. */
+export type Padded<K, C> = C extends { readonly padding: infer P }
+  ? C & Box<Overhangs<P, K>> extends Box<true>
+    ? `padding must be at most half the window of ${ShowDim<K>}, got ${ShowDim<P>}`
+    : unknown
+  : unknown
+
 /**
  * floor((H + 2P - Di(K - 1) - 1) / St) + 1, or never when the window does not fit. Written as
  * floor((H + (2P + St) - (Di(K - 1) + 1)) / St): what is in brackets is the same for every call with that window.
@@ -79,21 +101,19 @@ export type Conv2dShape<S, I, O extends number, KH, KW, St, P, Di> = S extends [
 
 /** The shape of a convolution of S with weights W, `[out, in / groups, height, width]`, or a message. */
 export type Convolve<S, W, O> = W extends [infer F extends number, infer C, infer KH, infer KW]
-  ? Mod<F, Option<O, 'groups', 1>> extends 0 | number
-    ? Named<
-        'conv2d',
-        Conv2dShape<
-          S,
-          Mul<C, Option<O, 'groups', 1>>,
-          F,
-          KH,
-          KW,
-          Option<O, 'stride', 1>,
-          Option<O, 'padding', 0>,
-          Option<O, 'dilation', 1>
-        >
+  ? Named<
+      'conv2d',
+      Conv2dShape<
+        S,
+        Mul<C, Option<O, 'groups', 1>>,
+        F,
+        KH,
+        KW,
+        Option<O, 'stride', 1>,
+        Option<O, 'padding', 0>,
+        Option<O, 'dilation', 1>
       >
-    : number[]
+    >
   : `conv2d: the weight must have shape [out, in / groups, height, width]`
 type Named<Name extends string, R> = R extends string ? `${Name}: ${R}` : R
 

@@ -8,6 +8,8 @@ import type {
   GlobalPool,
   Only,
   Option,
+  Padded,
+  Parted,
   PoolShape,
   WindowOptions,
 } from '../../shapes/conv.js'
@@ -86,7 +88,7 @@ export type Conv2dFactory = <
   inChannels: I,
   outChannels: O,
   kernel: K,
-  options?: C & { readonly dtype?: D } & Only<C, Conv2dOptions>,
+  options?: C & { readonly dtype?: D } & Only<C, Conv2dOptions> & Parted<'input', I, C, Parted<'output', O, C>>,
 ) => C extends { readonly bias: false }
   ? UnbiasedConv2d<
       I,
@@ -122,7 +124,7 @@ export interface MaxPool2d<out K extends number, out St extends number = K, out 
 /** The type of `maxPool2d`. */
 export type MaxPool2dFactory = <const K extends number, const C extends WindowOptions = Record<never, never>>(
   kernel: K,
-  options?: C & Only<C, WindowOptions>,
+  options?: C & Only<C, WindowOptions> & Padded<K, C>,
 ) => MaxPool2d<K, Option<C, 'stride', K>, Option<C, 'padding', 0>>
 
 /** The mean of each window of K x K. */
@@ -139,7 +141,7 @@ export interface AvgPool2d<out K extends number, out St extends number = K, out 
 /** The type of `avgPool2d`. */
 export type AvgPool2dFactory = <const K extends number, const C extends AvgPoolOptions = Record<never, never>>(
   kernel: K,
-  options?: C & Only<C, AvgPoolOptions>,
+  options?: C & Only<C, AvgPoolOptions> & Padded<K, C>,
 ) => AvgPool2d<K, Option<C, 'stride', K>, Option<C, 'padding', 0>>
 
 /** One number for each channel: the mean or the largest element of its image. */

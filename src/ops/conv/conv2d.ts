@@ -8,6 +8,7 @@ import {
   convolutionOf,
   convOptionNames,
   type Only,
+  type Parted,
 } from '../../shapes/conv.js'
 import type { Shape } from '../../shapes/dim.js'
 import type { FloatDType } from '../../shapes/dtype.js'
@@ -48,7 +49,7 @@ export function conv2d<
   x: Tensor<S, D, T>,
   weight: Arg<Convolve<S, W, O>, Tensor<W, D, T2>>,
   bias?: Tensor<[W[0]], NoInfer<D>, T2>,
-  options?: O & Only<O, ConvOptions>,
+  options?: O & Only<O, ConvOptions> & Parted<'output', W[0], O>,
 ): Res<Convolve<S, W, O>, D, T | T2> {
   requireOptions('conv2d', options ?? {}, convOptionNames)
   return typed(conv2dRecord(recordOf(x), recordOf(weight), bias && recordOf(bias), options))

@@ -4,6 +4,7 @@ import {
   type AvgPoolOptions,
   avgPoolOptionNames,
   type Only,
+  type Padded,
   type Pool,
   poolShape,
   type WindowOptions,
@@ -39,7 +40,7 @@ export function maxPool2d<
 >(
   x: Tensor<S, D, T>,
   kernel: Arg<Pool<'maxPool2d', S, K, O>, K>,
-  options?: O & Only<O, WindowOptions>,
+  options?: O & Only<O, WindowOptions> & Padded<K, O>,
 ): Res<Pool<'maxPool2d', S, K, O>, D, T> {
   requireOptions('maxPool2d', options ?? {}, windowOptionNames)
   return typed(poolRecord('max', recordOf(x), kernel as number, options))
@@ -64,7 +65,7 @@ export function avgPool2d<
 >(
   x: Tensor<S, D, T>,
   kernel: Arg<Pool<'avgPool2d', S, K, O>, K>,
-  options?: O & Only<O, AvgPoolOptions>,
+  options?: O & Only<O, AvgPoolOptions> & Padded<K, O>,
 ): Res<Pool<'avgPool2d', S, K, O>, D, T> {
   requireOptions('avgPool2d', options ?? {}, avgPoolOptionNames)
   return typed(poolRecord('average', recordOf(x), kernel as number, options))

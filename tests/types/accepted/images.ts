@@ -109,3 +109,16 @@ is<Tensor<[32, 3, 16, 16]>>()(maxPool2dOp(images, 2), true)
 is<Tensor<[32, 3, 17, 17]>>()(avgPool2dOp(images, 2, { padding: 1, countIncludePad: false }), true)
 is<Tensor<[32, 3]>>()(avgPoolGlobalOp(images), true)
 is<Tensor<[32, 3072]>>()(flatten2dOp(images), true)
+
+// Groups and paddings of sizes that are not known, or type parameters, may fit.
+export const unknown = [
+  ...([conv2d(n, 16, 3, { groups: n }), conv2d(8, 16, 3, { groups: n }), conv2d(8, 16, 3, { groups: 8 })] as const),
+  ...([maxPool2d(n, { padding: 2 }), maxPool2d(3, { padding: n }), maxPool2d(4, { padding: 2 })] as const),
+]
+const depthwise = <const C extends number>(c: C) => conv2d(c, c, 3, { padding: 1, groups: c })
+const halves = <const I extends number, const O extends number>(i: I, o: O) => conv2d(i, o, 1, { groups: 2 })
+const still = <const K extends number, const P extends number>(k: K, p: P) =>
+  sequential(maxPool2d(k, { stride: 1, padding: 1 }), avgPool2d(3, { stride: 1, padding: p }))
+is<Tensor<[32, 3, 32, 32]>>()(depthwise(3).forward(images), true)
+is<Tensor<[2, 6, 8, 8]>>()(halves(4, 6).forward(zeros([2, 4, 8, 8])), true)
+is<Tensor<[32, 3, 32, 32]>>()(still(3, 1).forward(images), true)

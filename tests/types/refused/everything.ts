@@ -3,13 +3,18 @@ import {
   adam,
   assign,
   averageFiles,
+  avgPool2d,
+  avgPool2dOp,
   compile,
+  conv2d,
   ema,
   emaFiles,
   f32,
   follow,
   freeze,
   linear,
+  maxPool2d,
+  maxPool2dOp,
   parameter,
   postHocEma,
   type Parameter,
@@ -203,3 +208,23 @@ emaFiles({ target: 'a', source: 'b' }, { decay: 0.5, tau: 0.5 })
 postHocEma([{ sigmaRel: 0.1, model: linear(2, 2) }], { sigmaRel: 0.1 })
 // @ts-expect-error
 postHocEma([{ sigmaRel: 0.1, step: 1, model: linear(2, 2) }], {})
+
+// Groups and paddings that do not fit, wherever what is wrong is known.
+// @ts-expect-error
+conv2d(4, 15, 3, { groups: 2, bias: false })
+// @ts-expect-error
+conv2d(3, 15, 3, { groups: 2 })
+// @ts-expect-error
+conv2d(64, 96, 3, { padding: 1, groups: 64 })
+export const windows = <const K extends number>(k: K) => [
+  // @ts-expect-error
+  conv2d(3, k, 3, { groups: 2 }),
+  // @ts-expect-error
+  maxPool2d(3, { padding: 2, stride: k }),
+]
+// @ts-expect-error
+avgPool2d(10, { padding: 6, countIncludePad: false })
+// @ts-expect-error
+maxPool2dOp(zeros([1, 8, 8]), 2, { padding: 2 })
+// @ts-expect-error
+avgPool2dOp(zeros([1, 8, 8]), 3, { padding: 2 })
