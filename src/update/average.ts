@@ -73,6 +73,8 @@ function sharesOf(weights: readonly number[], count: number): number[] {
   if (weights.length !== count) refuse(`needs one weight for each source, got ${weights.length} for ${count}`)
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   if (!weights.every((weight) => weight >= 0) || !(total > 0 && Number.isFinite(total)))
-    refuse(`weights are numbers from 0 of which one is above, got ${weights.join(', ')}`)
+    refuse(
+      `weights are numbers from 0 of which one is above, got ${weights.join(', ')}; postHocEma sums with negative ones`,
+    )
   return weights.map((weight) => weight / total)
 }
