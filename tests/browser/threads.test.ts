@@ -23,6 +23,7 @@ interface Findings {
   readonly beats: readonly Beats[]
   readonly alone: Beats
   readonly sync: string
+  readonly profile: string
   readonly index: { readonly read: string; readonly later: string; readonly steps: number; readonly after: string }
   readonly call: string
   readonly killed: readonly {
@@ -108,6 +109,8 @@ export default async () => {
   await step(x, y).item()
   const sync = called(() => step(x, y).itemSync())
   await step(x, y).item()
+  const profile = await step.profile(x, y)
+  await step(x, y).item()
 
   const before = optimizer.steps
   const bad = Int32Array.from(y, (label, i) => (i === 5 ? 77 : label))
@@ -156,7 +159,7 @@ export default async () => {
   }
 
   const single = alone()
-  return { threads, awaited, ahead, beats, sync, index, call, worker, killed, alone: await beatsOn(single) }
+  return { threads, awaited, ahead, beats, sync, profile, index, call, worker, killed, alone: await beatsOn(single) }
 }`
 
 /** Without await at the top: Vite's default format of workers has none. */
@@ -203,6 +206,15 @@ describe.skipIf(process.env.CI === undefined && (await findBrowser()) === undefi
 
     it('reading without waiting names the way that waits', () => {
       expect(found.sync).toMatch(/^DeviceError: .*await x\.item\(\)/)
+    })
+
+    it('profiles say how long each kernel took in the workers', () => {
+      const [, total, , , ...rows] = found.profile.split('\n')
+      // Some 20 ms of work for one thread.
+      expect(total).toMatch(/, [\d.]+ ms kernel by kernel$/)
+      expect(rows.length).toBeGreaterThan(10)
+      for (const row of rows) expect(row).toMatch(/ [\d.]+ [um]s$/)
+      expect(rows.some((row) => row.endsWith(' ms'))).toBe(true)
     })
 
     it('a bad index rejects the reads that await it, counts no step, and does not stop the next', () => {

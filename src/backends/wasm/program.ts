@@ -29,8 +29,8 @@ export interface ProgramHost {
   profile(job: Job, parts: readonly Part[]): Promise<readonly number[]>
 }
 
-/** Polls of the barrier before a thread sleeps: some 20 µs. */
-const spins = 4000
+/** Polls of the barrier before a thread sleeps: some 20 µs, as long as it takes to wake one. */
+const spins = 40_000
 /** A sleeping thread looks around after this long, ns. */
 const slice = 10_000_000n
 const align = (bytes: number) => Math.ceil(bytes / 64) * 64
