@@ -44,6 +44,8 @@ const startPatience = 30_000
 const patience = 10_000
 /** Without work for this long in ms they are sent home, until there is work again. */
 const idleTime = 30_000
+/** A browser lets a worker that was told to end go on for two seconds, ms. */
+const farewell = 2500
 
 interface Given {
   readonly number: number
@@ -66,6 +68,9 @@ export class BrowserQueue implements WorkQueue {
   #looking: ReturnType<typeof setInterval> | undefined
   /** Set when workers cannot be had: the caller does everything. */
   #alone = false
+  /** What broke the work off, while those of the workers who were at it are not gone: until then they may write. */
+  #broken: { readonly what: string; readonly until: number } | undefined
+  #leaving = new Set<QueueWorker>()
   #done = 0
   /** What has not run yet, and of it what has not been sent. */
   #waiting: Given[] = []
@@ -172,7 +177,9 @@ export class BrowserQueue implements WorkQueue {
       if (now !== before) since = performance.now()
       before = now
       Atomics.wait(this.#control, words.completed, now, 100)
-      if (performance.now() - since > this.#allowed()) this.#lose(late)
+      // While this thread waits, it does not hear who has gone.
+      if (this.#broken && performance.now() > this.#broken.until) this.#end()
+      else if (!this.#broken && performance.now() - since > this.#allowed()) this.#lose(late)
     }
     return true
   }
@@ -183,7 +190,7 @@ export class BrowserQueue implements WorkQueue {
   }
 
   start(): void {
-    if (this.#alone || this.#workers.length > 0) return
+    if (this.#alone || this.#broken || this.#workers.length > 0) return
     const { memory, wanted: threads } = this
     // Workers of the last crew may still be about to end.
     const control = this.control + 4 * controlWords * (this.#crews++ % controlBlocks)
@@ -198,6 +205,7 @@ export class BrowserQueue implements WorkQueue {
           // What had run by then is done.
           if (this.#workers.includes(worker)) this.#notice()
           if (this.#workers.includes(worker)) this.#lose('A worker thread ended')
+          this.#gone(worker)
         }
         worker.onmessage = ({ data }) => {
           if (!this.#workers.includes(worker)) return
@@ -221,6 +229,7 @@ export class BrowserQueue implements WorkQueue {
   close(): void {
     this.#alone = true
     this.#dismiss()
+    this.#broken = undefined
     this.#drop(new DeviceError('This wasm device was closed. Create another one.'))
   }
 
@@ -235,7 +244,8 @@ export class BrowserQueue implements WorkQueue {
   }
 
   #send(): void {
-    if (this.#unsent.length === 0) return
+    // What comes behind the work that broke off is dropped with it.
+    if (this.#unsent.length === 0 || this.#broken) return
     this.start()
     const transfer: ArrayBuffer[] = []
     // What was handed over to a worker that never starts would be lost.
@@ -344,9 +354,27 @@ export class BrowserQueue implements WorkQueue {
   #lose(what: string): void {
     const began = this.#led
     if (!began) this.#alone = true
-    this.#dismiss()
-    if (began) this.#drop(brokenOff(what))
-    else this.#performAll()
+    const workers = this.#dismiss()
+    if (!began) this.#performAll()
+    else if (this.#waiting.length === 0) this.#drop(brokenOff(what))
+    else {
+      this.#broken = { what, until: performance.now() + farewell }
+      this.#leaving = new Set(workers)
+      setTimeout(() => {
+        for (const worker of workers) this.#gone(worker)
+      }, farewell)
+    }
+  }
+
+  #gone(worker: QueueWorker): void {
+    if (this.#leaving.delete(worker) && this.#leaving.size === 0) this.#end()
+  }
+
+  /** Nobody writes any more. */
+  #end(): void {
+    const broken = this.#broken
+    this.#broken = undefined
+    if (broken) this.#drop(brokenOff(broken.what))
   }
 
   /** What waits, on the calling thread. */
@@ -365,7 +393,8 @@ export class BrowserQueue implements WorkQueue {
     }
   }
 
-  #dismiss(): void {
+  /** Tells the workers to end; who they were. */
+  #dismiss(): readonly QueueWorker[] {
     clearInterval(this.#looking)
     const workers = this.#workers
     this.#workers = []
@@ -374,6 +403,7 @@ export class BrowserQueue implements WorkQueue {
     Atomics.add(this.#control, words.sequence, 1)
     Atomics.notify(this.#control, words.sequence)
     for (const worker of workers) worker.terminate()
+    return workers
   }
 
   /** How long the first that waits may take, ms. */
