@@ -3,7 +3,7 @@
 // (Karras and others, "Analyzing and improving the training dynamics of diffusion models", 2024, section 3).
 import { compile, crossEntropy, defaultDevice, f32, i32, manualSeed } from 'dfdt'
 import { batches } from 'dfdt/data'
-import { clone, linear, relu, sequential } from 'dfdt/nn'
+import { linear, relu, sequential } from 'dfdt/nn'
 import { adam } from 'dfdt/optim'
 import { follow, type ModelSnapshot, postHocEma, powerEma } from 'dfdt/update'
 import { compare, draw, small, stepsOr } from './compare.js'
@@ -20,13 +20,13 @@ const score = (model: Pick<Net, 'forward'>): number => judge((images) => model.f
 function train() {
   const model = net()
   const optimizer = adam(model, { lr: 2e-3 })
-  const kept = [0.05, 0.1].map((sigmaRel) => ({ sigmaRel, shadow: follow(model, powerEma({ sigmaRel })) }))
+  const kept = [0.05, 0.1].map((sigmaRel) => follow(model, powerEma({ sigmaRel })))
   // A third, kept to compare: what is put together afterwards should be as good.
   const reference = follow(model, powerEma({ sigmaRel: 0.2 }))
   const step = compile([f32(32, pixels), i32(32)], (images, labels) => {
     const loss = crossEntropy(model.forward(images.trace()), labels)
     optimizer.step(loss.backward())
-    for (const shadow of [...kept.map(({ shadow }) => shadow), reference]) shadow.update()
+    for (const shadow of [...kept, reference]) shadow.update()
     return loss
   })
   const snapshots: ModelSnapshot<Net>[] = []
@@ -34,8 +34,7 @@ function train() {
   for (const { images, labels } of batches(columnsOf(all), 32, { shuffle, passes: Number.POSITIVE_INFINITY })) {
     step(images, labels).dispose()
     const done = reference.steps
-    if (done % apart === 0)
-      for (const { sigmaRel, shadow } of kept) snapshots.push({ sigmaRel, step: done, model: clone(shadow.model) })
+    if (done % apart === 0) for (const shadow of kept) snapshots.push(shadow.snapshot())
     if (done === steps) break
   }
   step.dispose()

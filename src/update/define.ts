@@ -63,6 +63,8 @@ export interface Blend {
   readonly scalarsOf: (weights: Weights) => readonly number[]
   /** Like the rule's own `next`, for any weights. */
   readonly next: UpdateRule['next']
+  /** Of a power-function average: the weights of the past grow as `t^gamma`. */
+  readonly gamma: number | undefined
 }
 
 /** How a target learns from a source, as one expression per element. Made by `ema`, `copy`, …, and `defineRule`. */
@@ -266,6 +268,7 @@ export function blendRule<K extends RuleKind>(
   name: string,
   text: string,
   weights: (at: UpdateTime) => Weights,
+  gamma?: number,
 ): UpdateRule<K> {
   const scalarsOf = ({ tau, decay }: Weights): readonly number[] => [tau, -decay]
   const known = kind === 'stateless' ? weights(once) : undefined
@@ -279,7 +282,7 @@ export function blendRule<K extends RuleKind>(
     treatment: known?.tau === 0 ? 'skip' : known?.decay === 0 ? 'copy' : 'blend',
     scalarCount: 2,
     scalars: (at) => scalarsOf(weights(at)),
-    blend: { weights, scalarsOf, next: either },
+    blend: { weights, scalarsOf, next: either, gamma },
     next: known === undefined ? either : known.tau < 0.5 ? near : far,
   }
 }

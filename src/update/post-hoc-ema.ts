@@ -8,8 +8,8 @@ import { isRunningStatistic } from './running-statistics.js'
 import { weightedSum } from './weighted-sum.js'
 
 /**
- * A copy of a power-function average, with its profile and the time of its last update, in units since following began:
- * the steps of a shadow that neither waits (`after`) nor leaves out steps (`every`).
+ * A copy of a power-function average, with its profile and the time of its last update, in units since following began.
+ * `shadow.snapshot()` makes one.
  */
 export type ModelSnapshot<M> = PowerSnapshot & { readonly model: M }
 
@@ -28,7 +28,7 @@ const names = ['sigmaRel', 'gamma', 'step', 'mostFitError'] satisfies (keyof Pos
  * The power-function average of any width, after the training, from snapshots of others: a new model
  * `Σ wᵢ·snapshotᵢ` with the weights of `postHocWeights`, of which some may be negative. Floats are summed in f32, those of
  * f64 in f64; running statistics and integers are those of the latest snapshot. The same weights give the
- * same bits on files, by `dfdt average --sigma-rel`. A snapshot is a copy: `clone(shadow.model)`.
+ * same bits on files, by `dfdt average --sigma-rel`.
  *
  * Throws: `OptionError` without snapshots, for one model given as two snapshots, and when the snapshots do not give that
  * average: none is kept near its width or step. `ShapeError` listing where models differ.
@@ -36,7 +36,7 @@ const names = ['sigmaRel', 'gamma', 'step', 'mostFitError'] satisfies (keyof Pos
  * `reconstruct_phema.py`.
  * Paper: Karras et al., "Analyzing and improving the training dynamics of diffusion models", 2024, section 3.
  * @example
- * const snapshots = kept.map(({ sigmaRel, shadow }) => ({ sigmaRel, step: shadow.steps, model: clone(shadow.model) }))
+ * for (const shadow of shadows) if (shadow.steps % 1000 === 0) snapshots.push(shadow.snapshot())
  * const model = postHocEma(snapshots, { sigmaRel: 0.15 })
  */
 export function postHocEma<M extends object>(snapshots: readonly ModelSnapshot<M>[], target: PostHocTarget): M {
@@ -67,7 +67,7 @@ function latestOf<M extends object>(snapshots: readonly ModelSnapshot<M>[]): Mod
   for (const [i, { model }] of snapshots.entries()) {
     const other = seen.get(model)
     if (other !== undefined)
-      throw refused(`snapshots ${other + 1} and ${i + 1} are the same model; keep copies, clone(shadow.model)`)
+      throw refused(`snapshots ${other + 1} and ${i + 1} are the same model; keep copies, shadow.snapshot()`)
     seen.set(model, i)
   }
   return rest.reduce((latest, one) => (one.step >= latest.step ? one : latest), first)

@@ -48,6 +48,8 @@ export interface CheckedRate {
   /** For checkpoints and messages: `decay 0.999`. */
   readonly text: string
   readonly weights: (at: UpdateTime) => Weights
+  /** Of `sigmaRel`. */
+  readonly gamma?: number
 }
 
 /**
@@ -60,7 +62,7 @@ export function rateOf(op: string, rate: UpdateRate): CheckedRate {
   const [name, value] = theOne(op, rate)
   if (name === 'sigmaRel') {
     const gamma = gammaOf(requireNumber(op, value))
-    return { constant: false, text: `sigmaRel ${String(value)}`, weights: (at) => powerWeights(gamma, at) }
+    return { constant: false, text: `sigmaRel ${String(value)}`, weights: (at) => powerWeights(gamma, at), gamma }
   }
   if (typeof value === 'function')
     return {

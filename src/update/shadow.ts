@@ -1,5 +1,6 @@
 import type { AverageOf } from '../model/averaged.js'
 import { zipModels } from '../model/compare.js'
+import { clone } from '../model/clone.js'
 import { copyInto } from '../model/foreach.js'
 import { PREPARE } from '../model/saved.js'
 import { fieldsOf } from '../model/state-fields.js'
@@ -20,6 +21,7 @@ import { type Drift, driftOf } from './drift.js'
 import { coalesced } from './coalesced.js'
 import { requireFinite } from './finite.js'
 import { answered, requireFunction, requireOptions } from './options.js'
+import type { ModelSnapshot } from './post-hoc-ema.js'
 import { Postponed } from './postponed.js'
 import { type Kept, type Prepared, prepare } from './prepare.js'
 import { type CurrentRate, currentRate } from './rate.js'
@@ -87,6 +89,11 @@ export interface Shadow<M, D extends FloatDType = never> extends AverageOf<M> {
    * Throws: `OptionError` when the shadow follows in another way, `ShapeError` listing tensors that do not fit.
    */
   load(state: ShadowState): void
+  /**
+   * A copy of a power average as it is, with what `postHocEma` needs to know of it.
+   * Throws: `OptionError` for the average of another rule, and before the first update.
+   */
+  snapshot(): ModelSnapshot<InDType<M, D>>
   /** How far source and average were apart at the last update that blended. Needs the option `metrics`. */
   metrics(): Promise<Drift>
   /** What happens to each tensor and why, as a table. */
@@ -359,6 +366,19 @@ export class FollowingShadow<M extends object> {
       this.#began = performance.now() - 1000 * state.seconds
       this.#random.load(state.random)
     }
+  }
+
+  snapshot(): ModelSnapshot<object> {
+    this.#requireUsable()
+    const gamma = this.#rule.blend?.gamma
+    const { unitsBefore: step } = this.#moment.progress
+    if (gamma === undefined) {
+      const message = `snapshot: ${this.#rule.name} is no power average, of which postHocEma makes others; follow with powerEma({ sigmaRel }), or keep clone(shadow.model).`
+      throw new OptionError(message, { op: 'snapshot' })
+    }
+    if (step === 0)
+      throw new OptionError('snapshot: there was no update yet, so there is nothing to keep.', { op: 'snapshot' })
+    return { gamma, step, model: clone(this.#target) }
   }
 
   async metrics(): Promise<Drift> {

@@ -3,6 +3,7 @@ import { buffer, clone, parameter } from 'dfdt/nn'
 import {
   average,
   copy,
+  ema,
   follow,
   gammaOf,
   type ModelSnapshot,
@@ -168,14 +169,14 @@ describe.each(devices)('postHocEma on $name', ({ make }) => {
   /** Two averages kept as they were at every 50th step, and a third as a training that knew its width would keep it. */
   function trained(sigmaRel: number) {
     const source = new Net(0)
-    const kept = [0.05, 0.1].map((width) => ({ width, shadow: follow(source, powerEma({ sigmaRel: width })) }))
+    const kept = [0.05, 0.1].map((width) => follow(source, powerEma({ sigmaRel: width })))
     const wanted = follow(source, powerEma({ sigmaRel }))
     const snapshots: ModelSnapshot<Net>[] = []
     for (let step = 1; step <= steps; step++) {
       update({ target: source, source: new Net(step) }, copy())
-      for (const { shadow } of [...kept, { shadow: wanted }]) shadow.update()
+      for (const shadow of [...kept, wanted]) shadow.update()
       if (step % 50 > 0) continue
-      for (const { width, shadow } of kept) snapshots.push({ sigmaRel: width, step, model: clone(shadow.model) })
+      for (const shadow of kept) snapshots.push(shadow.snapshot())
     }
     return { snapshots, kept, wanted: valuesOf(wanted.model) }
   }
@@ -187,7 +188,7 @@ describe.each(devices)('postHocEma on $name', ({ make }) => {
     const model = postHocEma(snapshots, { sigmaRel: 0.15 })
     const { weights } = postHocWeights(snapshots, { sigmaRel: 0.15, step: steps })
     expect(Math.min(...weights)).toBeLessThan(-0.01)
-    expect(away(valuesOf(model))).toBeLessThan(Math.min(...kept.map(({ shadow }) => away(valuesOf(shadow.model)))) / 10)
+    expect(away(valuesOf(model))).toBeLessThan(Math.min(...kept.map((shadow) => away(valuesOf(shadow.model)))) / 10)
     // What all snapshots agree on stays so, bit for bit; running statistics and integers are the latest.
     expect(valuesOf(model)[3]).toBe(7)
     expect([model.running_var.itemSync(), model.seen.itemSync()]).toEqual([1 + steps, steps])
@@ -200,10 +201,22 @@ describe.each(devices)('postHocEma on $name', ({ make }) => {
     })
     // One of those kept, at a step before the last.
     const earlier = postHocEma(snapshots, { gamma: gammaOf(0.1), step: 300 })
-    const there = snapshots.find(({ step, sigmaRel }) => step === 300 && sigmaRel === 0.1)
+    const there = snapshots.find(({ step, gamma }) => step === 300 && gamma === gammaOf(0.1))
     valuesOf(earlier).forEach((value, i) => {
       expect(value).toBeCloseTo(there ? (valuesOf(there.model)[i] ?? Number.NaN) : Number.NaN, 5)
     })
+  })
+
+  test('a snapshot knows its profile and the units that it is of', () => {
+    const source = new Net(0)
+    const shadow = follow(source, ema({ sigmaRel: 0.1 }), { every: 5, after: 10 })
+    expect(() => shadow.snapshot()).toThrow('there was no update yet')
+    for (let i = 0; i < 32; i++) shadow.update()
+    const { gamma, step, model } = shadow.snapshot()
+    // The last of the updates at 15, 20, 25 and 30; following begins after 10.
+    expect([gamma, step]).toEqual([gammaOf(0.1), 20])
+    expect(model).not.toBe(shadow.model)
+    expect(() => follow(source, ema({ decay: 0.9 })).snapshot()).toThrow('ema is no power average')
   })
 
   test('an average of the same, positive weights has the same bits', () => {
@@ -225,7 +238,7 @@ describe.each(devices)('postHocEma on $name', ({ make }) => {
     }
     refuses([], { sigmaRel: 0.1 }).toThrow('postHocEma: needs at least one snapshot, { sigmaRel, step, model }.')
     refuses([first, { ...second, model: first.model }], { sigmaRel: 0.1 }).toThrow(
-      'snapshots 1 and 2 are the same model; keep copies, clone(shadow.model)',
+      'snapshots 1 and 2 are the same model; keep copies, shadow.snapshot()',
     )
     refuses([first, second], { sigmaRel: 0.25 }).toThrow(
       /the snapshots do not give sigmaRel 0\.25 at step 400: the fit error is 10\d\.\d %, over 25\.0 %; keep snapshots/,

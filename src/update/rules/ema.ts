@@ -17,6 +17,6 @@ import { type ConstantRate, rateOf, type UpdateRate } from '../rate.js'
 export function ema(rate: ConstantRate): UpdateRule<'stateless'>
 export function ema(rate: UpdateRate): UpdateRule<'stateful'>
 export function ema(rate: UpdateRate): UpdateRule {
-  const { constant, text, weights } = rateOf('ema', rate)
-  return blendRule(constant ? 'stateless' : 'stateful', 'ema', `ema ${text}`, weights)
+  const { constant, text, weights, gamma } = rateOf('ema', rate)
+  return blendRule(constant ? 'stateless' : 'stateful', 'ema', `ema ${text}`, weights, gamma)
 }

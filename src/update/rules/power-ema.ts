@@ -23,5 +23,5 @@ export function powerEma(profile: PowerProfile): UpdateRule<'stateful'> {
   if (given !== undefined && !(given >= 0 && Number.isFinite(given)))
     throw new OptionError(`powerEma: gamma is a number from 0, got ${given}.`, { op: 'powerEma' })
   const gamma = given ?? gammaOf(sigmaRel ?? 0)
-  return blendRule('stateful', 'powerEma', `powerEma gamma ${gamma}`, (at) => powerWeights(gamma, at))
+  return blendRule('stateful', 'powerEma', `powerEma gamma ${gamma}`, (at) => powerWeights(gamma, at), gamma)
 }
