@@ -52,9 +52,10 @@ export type Treatment = 'blend' | 'copy' | 'skip'
 
 /**
  * What a rule's numbers need. `stateless` rules are the same at each call, and work with `update`; `stateful` ones count
- * their updates or keep tensors, which is what `follow` is for.
+ * their updates or keep tensors, which is what `follow` is for: the compiler prints the word where `update` refuses them.
  */
-export type RuleKind = 'stateless' | 'stateful'
+export type RuleKind = 'stateless' | typeof stateful
+export const stateful = 'stateful: use follow(source, rule), which counts and keeps state'
 
 /** The form `t + tau·(s − t)` at rates that are not known in advance. */
 export interface Blend {
@@ -92,6 +93,9 @@ export interface UpdateRule<K extends RuleKind = RuleKind> {
   ) => Next
 }
 
+/** A rule for `follow` alone: it counts its updates or keeps tensors. */
+export interface StatefulRule extends UpdateRule<typeof stateful> {}
+
 /** What a rule makes of a tensor: the new target, new states by name, maybe a new source. */
 export interface Next {
   readonly [state: string]: Expr | undefined
@@ -119,7 +123,7 @@ export interface RuleDefinition<S extends string, N extends Numbers, X extends s
 }
 
 /** Stateless when there are no states, and all numbers are constants. */
-type KindOf<S, N> = [S] extends [never] ? (N[keyof N] extends number ? 'stateless' : 'stateful') : 'stateful'
+type KindOf<S, N> = [S] extends [never] ? (N[keyof N] extends number ? 'stateless' : typeof stateful) : typeof stateful
 
 const reserved = ['target', 'source', 'compensation']
 
@@ -164,7 +168,7 @@ export function defineRule(definition: RuleDefinition<string, Numbers, string>):
   }
   let key: string | undefined
   return {
-    kind: scheduled || Object.keys(state).length > 0 ? 'stateful' : 'stateless',
+    kind: scheduled || Object.keys(state).length > 0 ? stateful : 'stateless',
     name,
     text: [name, ...Object.entries(scalars).map(([scalar, value]) => `${scalar} ${textOf(value)}`)].join(' '),
     get key() {

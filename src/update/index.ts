@@ -7,6 +7,7 @@ export {
   type RuleKind,
   type Schedule,
   type Start,
+  type StatefulRule,
   type Treatment,
   type UpdateRule,
   type UpdateTime,

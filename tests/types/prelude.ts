@@ -50,7 +50,7 @@ export {
 } from '../../src/entry/nn.js'
 export { adam, sgd } from '../../src/entry/optim.js'
 export { averageFiles, emaFiles } from '../../src/entry/files.js'
-export { type Averaged, copy, ema, follow, postHocEma, schedules, update } from '../../src/entry/update.js'
+export { type Averaged, copy, ema, follow, postHocEma, schedules, swa, update } from '../../src/entry/update.js'
 
 export type * from '../../src/model/paths.js'
 export type * from '../../src/nn/module.js'

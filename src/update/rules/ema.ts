@@ -1,4 +1,4 @@
-import { blendRule, type UpdateRule } from '../define.js'
+import { blendRule, stateful, type StatefulRule, type UpdateRule } from '../define.js'
 import { type ConstantRate, rateOf, type UpdateRate } from '../rate.js'
 
 /**
@@ -15,8 +15,8 @@ import { type ConstantRate, rateOf, type UpdateRate } from '../rate.js'
  * @example update({ target: teacher, source: student }, ema({ decay: 0.999 }))
  */
 export function ema(rate: ConstantRate): UpdateRule<'stateless'>
-export function ema(rate: UpdateRate): UpdateRule<'stateful'>
+export function ema(rate: UpdateRate): StatefulRule
 export function ema(rate: UpdateRate): UpdateRule {
   const { constant, text, weights, gamma } = rateOf('ema', rate)
-  return blendRule(constant ? 'stateless' : 'stateful', 'ema', `ema ${text}`, weights, gamma)
+  return blendRule(constant ? 'stateless' : stateful, 'ema', `ema ${text}`, weights, gamma)
 }

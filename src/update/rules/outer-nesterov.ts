@@ -1,5 +1,5 @@
 import { OptionError } from '../../shapes/errors.js'
-import { defineRule, type UpdateRule } from '../define.js'
+import { defineRule, type StatefulRule } from '../define.js'
 
 /**
  * The outer step of DiLoCo: what the source has moved since the last synchronisation is a gradient, and the target takes
@@ -18,7 +18,7 @@ export function outerNesterov({
 }: {
   readonly lr?: number
   readonly momentum?: number
-} = {}): UpdateRule<'stateful'> {
+} = {}): StatefulRule {
   if (!(lr > 0 && momentum >= 0 && momentum < 1)) {
     const got = `lr ${lr} and momentum ${momentum}`
     throw new OptionError(`outerNesterov: lr is above 0 and momentum in [0, 1), got ${got}.`, { op: 'outerNesterov' })

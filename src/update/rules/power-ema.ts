@@ -1,4 +1,4 @@
-import { blendRule, type UpdateRule } from '../define.js'
+import { blendRule, stateful, type StatefulRule } from '../define.js'
 import { gammaOf, type PowerProfile } from '../post-hoc.js'
 import { powerWeights } from '../rate.js'
 import { OptionError } from '../../shapes/errors.js'
@@ -16,12 +16,12 @@ import { OptionError } from '../../shapes/errors.js'
  * Paper: Karras et al., "Analyzing and improving the training dynamics of diffusion models", 2024, section 3.
  * @example const shadows = [0.05, 0.1].map((sigmaRel) => follow(model, powerEma({ sigmaRel })))
  */
-export function powerEma(profile: PowerProfile): UpdateRule<'stateful'> {
+export function powerEma(profile: PowerProfile): StatefulRule {
   const { sigmaRel, gamma: given } = profile
   if ((sigmaRel === undefined) === (given === undefined))
     throw new OptionError('powerEma: give exactly one of { sigmaRel } and { gamma }.', { op: 'powerEma' })
   if (given !== undefined && !(given >= 0 && Number.isFinite(given)))
     throw new OptionError(`powerEma: gamma is a number from 0, got ${given}.`, { op: 'powerEma' })
   const gamma = given ?? gammaOf(sigmaRel ?? 0)
-  return blendRule('stateful', 'powerEma', `powerEma gamma ${gamma}`, (at) => powerWeights(gamma, at), gamma)
+  return blendRule(stateful, 'powerEma', `powerEma gamma ${gamma}`, (at) => powerWeights(gamma, at), gamma)
 }

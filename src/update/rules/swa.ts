@@ -1,4 +1,4 @@
-import { blendRule, type UpdateRule } from '../define.js'
+import { blendRule, stateful, type StatefulRule } from '../define.js'
 
 /**
  * Stochastic weight averaging, the plain mean of what the source has been at each update:
@@ -10,6 +10,6 @@ import { blendRule, type UpdateRule } from '../define.js'
  * Paper: Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018, algorithm 1.
  * @example const average = follow(model, swa(), { after: 1000, every: 100 })
  */
-export const swa = (): UpdateRule<'stateful'> =>
+export const swa = (): StatefulRule =>
   // An update counts once, however long its interval: a mean has no half-life to keep.
-  blendRule('stateful', 'swa', 'swa', ({ updates }) => ({ tau: 1 / (updates + 1), decay: updates / (updates + 1) }))
+  blendRule(stateful, 'swa', 'swa', ({ updates }) => ({ tau: 1 / (updates + 1), decay: updates / (updates + 1) }))

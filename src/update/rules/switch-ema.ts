@@ -1,5 +1,5 @@
 import { OptionError } from '../../shapes/errors.js'
-import { defineRule, type UpdateRule } from '../define.js'
+import { defineRule, type StatefulRule } from '../define.js'
 import { rateOf, type ConstantRate } from '../rate.js'
 
 /**
@@ -12,7 +12,7 @@ import { rateOf, type ConstantRate } from '../rate.js'
  * Paper: Li et al., "Switch EMA: a free lunch for better flatness and sharpness", 2024, algorithm 1.
  * @example const average = follow(model, switchEma({ decay: 0.999, period: 1875 }))
  */
-export function switchEma({ period, ...rate }: ConstantRate & { readonly period: number }): UpdateRule<'stateful'> {
+export function switchEma({ period, ...rate }: ConstantRate & { readonly period: number }): StatefulRule {
   if (!(Number.isSafeInteger(period) && period >= 1))
     throw new OptionError(`switchEma: period is a whole number of updates from 1, got ${period}.`, { op: 'switchEma' })
   const { weights, text } = rateOf('switchEma', rate as ConstantRate)
