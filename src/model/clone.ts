@@ -27,10 +27,19 @@ export function clone(model: object): object {
   return made
 }
 
-/** A copy of a model in other dtypes, its values in one pass for each pair of them; the run time of `clone` and `convert`. */
-export function convertModel(op: string, model: object, dtypeOf: (dtype: DType) => DType): object {
+/**
+ * A copy of a model in other dtypes, its values in one pass for each pair of them; the run time of `clone` and `convert`.
+ * What is `shared` stays where it is, in both.
+ */
+export function convertModel(
+  op: string,
+  model: object,
+  dtypeOf: (dtype: DType) => DType,
+  shared: (tensor: TensorRecord) => boolean = () => false,
+): object {
   const copies: (readonly [target: TensorRecord, source: TensorRecord])[] = []
   const made = copyModel(op, model, (source) => {
+    if (shared(source)) return sharing(source)
     const target = emptyLike(source, source, dtypeOf(source.dtype))
     copies.push([target, source])
     return target
@@ -92,6 +101,14 @@ function emptyLike(
   const made = emptyTensor(device, as, shape, like.role)
   made.frozen = like.frozen
   inheritStart(made, like)
+  return made
+}
+
+/** Another tensor on the same memory, with role, frozen state and start of its own. */
+function sharing(source: TensorRecord): TensorRecord {
+  const made = new TensorRecord(source.storage.retain(), source, source.role)
+  made.frozen = source.frozen
+  inheritStart(made, source)
   return made
 }
 

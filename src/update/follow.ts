@@ -2,14 +2,16 @@ import { markAverage } from '../model/averaged.js'
 import { convertModel } from '../model/clone.js'
 import { freeze } from '../model/freeze.js'
 import type { PathPattern } from '../model/paths.js'
+import { tensorsOf } from '../model/walk.js'
 import { type DType, type FloatDType, isFloat, isHalf } from '../shapes/dtype.js'
 import { OptionError } from '../shapes/errors.js'
+import type { TensorRecord } from '../tensor/record.js'
 import { nonFinitePolicies, precisions } from './blend.js'
 import { requireTiming, type Timing } from './clock.js'
 import { requireRule, type UpdateRule } from './define.js'
 import { requireOneOf, requireOptions, written } from './options.js'
 import { FollowingShadow, type Shadow, type ShadowOptions } from './shadow.js'
-import { requireSelection, selecting } from './treatment.js'
+import { given, requireSelection, selecting, selector } from './treatment.js'
 
 /**
  * An average that follows `source`: it owns a copy of the model, counts, schedules, and updates in place whenever
@@ -50,12 +52,33 @@ export function follow<M extends object, const D extends FloatDType = never>(
   requireSense(rule, options)
   const dtype: FloatDType | undefined = options.dtype
   const dtypeOf = (own: DType): DType => (!isFloat(own) ? own : (dtype ?? (isHalf(own) ? 'f32' : own)))
-  const target = convertModel('follow', source, dtypeOf)
+  const target = convertModel('follow', source, dtypeOf, sharedBy(source, options, dtypeOf))
   freeze(target)
   markAverage(target)
   const precision = options.precision ?? (dtype && isHalf(dtype) ? 'kahan' : 'plain')
   // The typed face of the class says what its model is.
   return new FollowingShadow(source, target, rule, options, precision) as unknown as Shadow<M, D>
+}
+
+/** What is not selected, where that stays the memory of the source. */
+function sharedBy(source: object, options: ShadowOptions, dtypeOf: (dtype: DType) => DType) {
+  const { rest = 'keep' } = options
+  const refuse = (message: string): never => {
+    throw new OptionError(`follow: ${message}.`, { op: 'follow' })
+  }
+  requireOneOf('follow', 'rest', rest, ['keep', 'share'])
+  if (options.rest === undefined) return undefined
+  if (given(options).length === 0) refuse('rest is what only, except or where leave out; give one of them')
+  if (rest === 'keep') return undefined
+  const selected = selector('follow', source, options)
+  const left = tensorsOf(source).filter((one) => selected(one).leftOut !== undefined)
+  const other = left.find(({ tensor: { dtype } }) => dtypeOf(dtype) !== dtype)
+  if (other) {
+    const { dtype } = other.tensor
+    refuse(`"${other.path}" cannot be shared: it is ${dtype}, and the average ${dtypeOf(dtype)}; say dtype: '${dtype}'`)
+  }
+  const tensors = new Set(left.map(({ tensor }) => tensor))
+  return (tensor: TensorRecord) => tensors.has(tensor)
 }
 
 /** What callers without types may get wrong, and `stochastic` where no bits are cut off. */
@@ -72,7 +95,7 @@ function requirePrecision({ dtype, precision }: ShadowOptions): void {
 const names = [
   ...(['every', 'after', 'before', 'when', 'unit'] as const satisfies (keyof Timing)[]),
   ...selecting,
-  ...(['nonFinite', 'dtype', 'precision', 'lazy', 'metrics'] as const satisfies (keyof ShadowOptions)[]),
+  ...(['nonFinite', 'dtype', 'precision', 'lazy', 'metrics', 'rest'] as const satisfies (keyof ShadowOptions)[]),
 ]
 
 /** What callers without types may get wrong. */

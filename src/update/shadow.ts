@@ -46,6 +46,11 @@ export interface ShadowOptions<P extends string = string, D extends FloatDType =
    * or `sparseAdam`. What was put off becomes one blend, within 1 ulp of the exact result. Default false.
    */
   readonly lazy?: boolean
+  /**
+   * What `only`, `except` and `where` leave out: `keep` is a copy of it as it was when following began; `share` is the
+   * memory of the source, always as it is there, and not part of checkpoints of the shadow. Default `keep`.
+   */
+  readonly rest?: 'keep' | 'share'
   /** Measures in the same pass how far target and source are apart, for `metrics()`. Default false. */
   readonly metrics?: boolean
 }
@@ -486,7 +491,8 @@ export class FollowingShadow<M extends object> {
   }
 
   #treat(): Treated[] {
-    const pairs = zipModels('follow', this.#target, this.#source, { dtypes: 'any float' })
+    const memory = this.#options.rest === 'share' ? 'shared' : 'refused'
+    const pairs = zipModels('follow', this.#target, this.#source, { dtypes: 'any float', memory })
     return treat('follow', this.#target, pairs, this.#rule, this.#options)
   }
 
@@ -640,7 +646,9 @@ export class FollowingShadow<M extends object> {
 
   /** With the rows that a state has by the names of its tensors, or all. */
   #holding(names?: readonly string[]): Holding {
-    const kept = this.#treated.flatMap(({ pair: { path, target } }) => [
+    // What is shared with the source is of the source's checkpoint.
+    const own = this.#treated.filter(({ pair: { target, source } }) => target.tensor.storage !== source.tensor.storage)
+    const kept = own.flatMap(({ pair: { path, target } }) => [
       [path, target.tensor] as const,
       ...Object.entries(this.#kept.get(target.tensor) ?? {}).map(
         ([name, tensor]) => [`${path}#${name}`, tensor] as const,

@@ -76,24 +76,12 @@ export function treat(
   rule: { readonly name: string; readonly treatment: Treatment },
   selection: Selection,
 ): Treated[] {
-  // Tied tensors are selected under each of their paths.
-  const all = tensorsOf(model)
-  /** The first pattern that selects each tensor. */
-  const selected = (patterns: readonly string[] | undefined) =>
-    patterns &&
-    new Map(
-      [...patterns]
-        .reverse()
-        .flatMap((pattern) => selectTensors(op, all, [pattern]).map(({ tensor }) => [tensor, pattern] as const)),
-    )
-  const [only, except] = [selected(selection.only), selected(selection.except)]
+  const selected = selector(op, model, selection)
   let left = 0
   const treated = pairs.map((pair): Treated => {
-    const { target } = pair
-    const [within, without] = [only?.get(target.tensor), except?.get(target.tensor)]
-    if (only && within === undefined) return { pair, treatment: 'skip', reason: 'not in only' }
-    if (without !== undefined) return { pair, treatment: 'skip', reason: `except ${without}` }
-    if (selection.where && !selection.where(infoOf(target))) return { pair, treatment: 'skip', reason: 'where says no' }
+    const { within, leftOut } = selected(pair.target)
+    const shared = pair.target.tensor.storage === pair.source.tensor.storage ? ', shared with the source' : ''
+    if (leftOut !== undefined) return { pair, treatment: 'skip', reason: leftOut + shared }
     left++
     const { reason, ...how } = byRole(pair, rule, selection)
     return { pair, ...how, reason: within === undefined ? reason : `${reason}, only ${within}` }
@@ -105,8 +93,30 @@ export function treat(
   return treated
 }
 
+/** Says of the tensors of a model which pattern selects each, or why it is left out. */
+export function selector(op: string, model: object, selection: Selection) {
+  // Tied tensors are selected under each of their paths.
+  const all = tensorsOf(model)
+  /** The first pattern that selects each tensor. */
+  const selected = (patterns: readonly string[] | undefined) =>
+    patterns &&
+    new Map(
+      [...patterns]
+        .reverse()
+        .flatMap((pattern) => selectTensors(op, all, [pattern]).map(({ tensor }) => [tensor, pattern] as const)),
+    )
+  const [only, except] = [selected(selection.only), selected(selection.except)]
+  return (one: ModelTensor): { readonly within?: string | undefined; readonly leftOut?: string } => {
+    const [within, without] = [only?.get(one.tensor), except?.get(one.tensor)]
+    if (only && within === undefined) return { leftOut: 'not in only' }
+    if (without !== undefined) return { leftOut: `except ${without}` }
+    if (selection.where && !selection.where(infoOf(one))) return { leftOut: 'where says no' }
+    return { within }
+  }
+}
+
 /** Which of its options select. */
-const given = ({ only, except, where }: Selection): string[] =>
+export const given = ({ only, except, where }: Selection): string[] =>
   Object.entries({ only, except, where }).flatMap(([name, value]) => (value === undefined ? [] : [name]))
 
 const infoOf = ({ path, role, tensor: { frozen, shape, dtype } }: ModelTensor): TensorInfo => ({

@@ -234,6 +234,67 @@ describe.each(devices)('follow on $name', ({ make }) => {
     expect(() => left('error')).toThrow('NaN or infinity in a; the target was not changed')
   })
 
+  describe("rest: 'share'", () => {
+    const valuesOf = (model: object) => tensorsOf(model).map(({ tensor: t }) => [...t.dataSync()])
+    const made = (options: ShadowOptions<never> = {}) => {
+      manualSeed(1)
+      const source = sequential(linear(3, 2), relu(), linear(2, 1))
+      const shadow = follow(source, ema({ decay: 0.5 }), { ...options, only: ['2.*'], rest: 'share' } as never)
+      return { source, shadow, optimizer: sgd(source, { lr: 0.1 }) }
+    }
+
+    test.each([false, true])(
+      'what is left out is that of the source, the rest follows (compiled: %s)',
+      async (compiled) => {
+        const { source, shadow, optimizer } = made()
+        const before = valuesOf(source)
+        const body = (x: Tensor<[4, 3]>) => {
+          optimizer.step(source.forward(x.trace()).square().mean().backward())
+          shadow.update()
+        }
+        const step = compiled ? compile(body) : body
+        for (let i = 0; i < 3; i++) step(normal([4, 3]))
+        const [now, average] = [valuesOf(source), valuesOf(shadow.model)]
+        expect(average.slice(0, 2)).toEqual(now.slice(0, 2))
+        expect(average.slice(2)).not.toEqual(now.slice(2))
+        expect(average.slice(2)).not.toEqual(before.slice(2))
+        expect(shadow.explain()).toContain('skip   not in only, shared with the source')
+        // It takes no gradient, and its source does.
+        const loss = shadow.model
+          .forward(ones([1, 3]).trace())
+          .sum()
+          .add(source.forward(ones([1, 3]).trace()).sum())
+        expect(() => optimizer.step(loss.backward())).not.toThrow()
+        expect(Object.keys((await shadow.state()).tensors)).toEqual(['2.weight', '2.bias'])
+      },
+    )
+
+    test('takes no memory, is swapped and saved with the source, and goes on', async () => {
+      const { source, shadow } = made()
+      update({ target: source, source: sequential(linear(3, 2), relu(), linear(2, 1)) }, copy())
+      shadow.update()
+      const [now, average] = [valuesOf(source), valuesOf(shadow.model)]
+      expect(shadow.evaluateWith((model) => valuesOf(model))).toEqual(average)
+      expect(valuesOf(source)).toEqual(now)
+      const state = await shadow.state()
+      shadow.update()
+      shadow.load(state)
+      expect(valuesOf(shadow.model)).toEqual(average)
+      shadow.dispose()
+      expect(valuesOf(source)).toEqual(now)
+    })
+
+    test('is refused where it says nothing, and where dtypes differ', () => {
+      const source = sequential(linear(3, 2))
+      const rule = ema({ decay: 0.5 })
+      expect(() => follow(source, rule, { rest: 'share' })).toThrow('rest is what only, except or where leave out')
+      expect(() => follow(source, rule, { rest: 'other' as never, only: ['0.bias'] })).toThrow('rest')
+      expect(() => follow(source, rule, { rest: 'share', only: ['0.bias'], dtype: 'bf16' })).toThrow(
+        '"0.weight" cannot be shared: it is f32, and the average bf16; say dtype: \'f32\'',
+      )
+    })
+  })
+
   test('the copy of an average is a model like its source: it can be trained', () => {
     const source = sequential(linear(2, 1))
     const shadow = follow(source, ema({ decay: 0.5 }))
