@@ -11,7 +11,9 @@ import { recordOf } from '../../src/tensor/record.js'
 import { snapshotOf } from '../../src/update/post-hoc.js'
 import { devices } from '../devices.js'
 
-// What has gone wrong for users of other libraries: each fault that was found has a test of its name here.
+// What has gone wrong for users of other libraries: each fault that was found has a test of its name here, except what
+// needs several devices or processes: saving that deadlocks on uneven shards, pinned memory of sharded tensors, offloaded
+// averages that race with the next step, an average on the CPU that starves the GPU.
 
 type Any = ReturnType<typeof JSON.parse>
 
