@@ -81,7 +81,7 @@ follow(net, ema({ decay: (n) => (1 + n) / (10 + n) }))
 follow(net, ema({ decay: schedules.named('mine', (n) => (1 + n) / (10 + n)) }))
 
 const paths = ['a', 'b'] as const
-averageFiles({ sources: paths, output: 'c' })
-averageFiles({ sources: paths, output: 'c' }, { weights: [1, 2], dtype: 'bf16', integers: 'first' })
-averageFiles({ sources: paths, output: 'c' }, { sigmaRel: 0.1, steps: [1, 2] })
-emaFiles({ target: 'a', source: 'b' }, { halfLife: 10, force: true })
+void averageFiles({ sources: paths, output: 'c' })
+void averageFiles({ sources: paths, output: 'c' }, { weights: [1, 2], dtype: 'bf16', integers: 'first' })
+void averageFiles({ sources: paths, output: 'c' }, { sigmaRel: 0.1, steps: [1, 2] })
+void emaFiles({ target: 'a', source: 'b' }, { halfLife: 10, force: true })

@@ -195,15 +195,15 @@ compile([[2, 4]], (x: unknown) => x)
 
 // Files and snapshots
 // @ts-expect-error
-averageFiles({ sources: ['a', 'b'], output: 'c' }, { alpha: 0.5, slerp: 0.5 })
+void averageFiles({ sources: ['a', 'b'], output: 'c' }, { alpha: 0.5, slerp: 0.5 })
 // @ts-expect-error
-averageFiles({ sources: ['a', 'b'], output: 'c' }, { dtype: 'F32' })
+void averageFiles({ sources: ['a', 'b'], output: 'c' }, { dtype: 'F32' })
 // @ts-expect-error
-averageFiles({ sources: ['a', 'b'] }, { alpha: 0.5 })
+void averageFiles({ sources: ['a', 'b'] }, { alpha: 0.5 })
 // @ts-expect-error
-emaFiles({ target: 'a', source: 'b' }, {})
+void emaFiles({ target: 'a', source: 'b' }, {})
 // @ts-expect-error
-emaFiles({ target: 'a', source: 'b' }, { decay: 0.5, tau: 0.5 })
+void emaFiles({ target: 'a', source: 'b' }, { decay: 0.5, tau: 0.5 })
 // @ts-expect-error
 postHocEma([{ sigmaRel: 0.1, model: linear(2, 2) }], { sigmaRel: 0.1 })
 // @ts-expect-error
