@@ -2,15 +2,14 @@ import { GradientError, OptionError, ShapeError } from '../shapes/errors.js'
 import { arithmeticOf, type FloatDType } from '../shapes/dtype.js'
 import { input } from '../kernels/expr.js'
 import { fillTensor } from '../tensor/fill.js'
-import { emptyTensor, recordOf, type TensorRecord } from '../tensor/record.js'
+import { emptyTensor, recordOf, TensorRecord } from '../tensor/record.js'
 import { scope } from '../tensor/scope.js'
-import { type Entry, withoutTape } from '../tensor/tape.js'
+import { type Entry, type RowGradient, withoutTape } from '../tensor/tape.js'
 import type { BackwardOptions, Gradients, Tape, Tensor } from '../tensor/tensor.js'
 import { mapTensors } from '../ops/define.js'
 import { forDType } from '../ops/expressions.js'
 import { packed } from '../ops/movement/views.js'
 import { type Deferred, type Gradient, GradientMap } from './gradients.js'
-import { RowGradient } from './row-gradient.js'
 
 /**
  * Differentiates a scalar with respect to every parameter, and every traced input, it was computed from.
@@ -170,8 +169,7 @@ function sweep(
     entry.inputs.forEach((target, slot) => {
       if (!entry.vjps[slot]) return
       const leaf = leafOf(target)
-      if (leaf)
-        arrive(leaves, leaf, entry.lookup && slot === 0 ? rowsOf(entry, entry.lookup, leaf, dy) : vjp(entry, slot, dy))
+      if (leaf) arrive(leaves, leaf, entry.rows && slot === 0 ? rowsOf(entry, entry.rows, dy) : vjp(entry, slot, dy))
       else if (target.recording && target.trained) add(flow, target, vjp(entry, slot, dy))
       else if (target.recording) {
         if (deferred) deferred.push({ entry, slot, dy: dy.view() })
@@ -210,21 +208,22 @@ function vjp(entry: Entry, slot: number, dy: TensorRecord): TensorRecord {
 }
 
 /** What a lookup adds to the gradient of its table. */
-function rowsOf(entry: Entry, index: TensorRecord, table: TensorRecord, dy: TensorRecord): RowGradient {
+function rowsOf(entry: Entry, rows: (dy: TensorRecord) => RowGradient, dy: TensorRecord): RowGradient {
   requireUnchangedInputs(entry)
-  return RowGradient.of(table.shape, index, dy)
+  return rows(dy)
 }
+
+const isRows = (gradient: Gradient): gradient is RowGradient => !(gradient instanceof TensorRecord)
 
 /** Adds `gradient` to what has arrived for a parameter. Rows that were looked up stay apart until others need them. */
 function arrive(leaves: Map<TensorRecord, Gradient>, leaf: TensorRecord, gradient: Gradient): void {
   const before = leaves.get(leaf)
-  if (gradient instanceof RowGradient && (!before || before instanceof RowGradient)) {
+  if (isRows(gradient) && (!before || isRows(before))) {
     leaves.set(leaf, before ? before.plus(gradient) : gradient)
     return
   }
   const sums = new Map<TensorRecord, TensorRecord>()
-  for (const each of before ? [before, gradient] : [gradient])
-    add(sums, leaf, each instanceof RowGradient ? each.toTensor() : each)
+  for (const each of before ? [before, gradient] : [gradient]) add(sums, leaf, isRows(each) ? each.toTensor() : each)
   for (const [target, whole] of sums) leaves.set(target, whole)
 }
 

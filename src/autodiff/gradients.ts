@@ -1,8 +1,7 @@
 import { GradientError } from '../shapes/errors.js'
-import { describe, recordOf, type TensorRecord } from '../tensor/record.js'
+import { describe, recordOf, TensorRecord } from '../tensor/record.js'
 import { HELD } from '../tensor/scope.js'
-import type { Entry } from '../tensor/tape.js'
-import { RowGradient } from './row-gradient.js'
+import type { Entry, RowGradient } from '../tensor/tape.js'
 
 /** Of a parameter: a tensor of its shape, or the rows of it that were looked up. */
 export type Gradient = TensorRecord | RowGradient
@@ -57,7 +56,7 @@ export class GradientMap {
   /** The gradient of a leaf as a tensor, or undefined. */
   find(leaf: TensorRecord): TensorRecord | undefined {
     const found = this.arrived(leaf)
-    return found instanceof RowGradient ? found.dense() : found
+    return found && !(found instanceof TensorRecord) ? found.dense() : found
   }
 
   /** The gradient of a leaf as it has arrived, or undefined. */
@@ -84,7 +83,7 @@ export class GradientMap {
 
   /** What a scope that returns these gradients must keep. */
   [HELD](): readonly TensorRecord[] {
-    const leaves = [...this.#leaves.values()].flatMap((leaf) => (leaf instanceof RowGradient ? leaf.held() : leaf))
+    const leaves = [...this.#leaves.values()].flatMap((leaf) => (leaf instanceof TensorRecord ? leaf : leaf.held()))
     return [...leaves, ...(this.#rest?.held() ?? [])]
   }
 

@@ -3,7 +3,7 @@ import type { FloatDType } from '../shapes/dtype.js'
 import type { Shape } from '../shapes/dim.js'
 import { recordOf, type TensorRecord, typed } from '../tensor/record.js'
 import { takeIntermediates } from '../tensor/scope.js'
-import { isRecording, Tape } from '../tensor/tape.js'
+import { type Entry, isRecording, Tape } from '../tensor/tape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** A tensor of any shape, on no tape: what vjps are written with, in terms of the public ops. */
@@ -14,15 +14,15 @@ export type ValueVjp = (dy: Value) => Value
 
 /**
  * Puts `output` on the tape of its inputs, if any of them is on one. One vjp per input; undefined where
- * no gradient flows. Without a taped input this does nothing, so untaped code pays nothing. `lookup` are the indices where
- * the output is rows of the first input.
+ * no gradient flows. Without a taped input this does nothing, so untaped code pays nothing. `rows` is the gradient of the
+ * first input where the output is rows of it.
  */
 export function record(
   op: string,
   output: TensorRecord,
   inputs: readonly TensorRecord[],
   vjps: readonly (ValueVjp | undefined)[],
-  lookup?: TensorRecord,
+  rows?: Entry['rows'],
 ): TensorRecord {
   if (!isRecording()) return output
   for (const input of inputs) {
@@ -48,7 +48,7 @@ export function record(
   else output.pending = tape
   output.trained = inputs.some((input) => input.trained || isTrainable(input))
   const untyped = vjps.map((vjp) => vjp && ((dy: TensorRecord) => recordOf(vjp(typed<Value>(dy)))))
-  tape.record({ op, output, inputs, vjps: untyped, lookup, owned: takeIntermediates(output) })
+  tape.record({ op, output, inputs, vjps: untyped, rows, owned: takeIntermediates(output) })
   return output
 }
 

@@ -8,14 +8,11 @@ import { arithmeticOf, type DType } from '../shapes/dtype.js'
 import { GradientError, OptionError } from '../shapes/errors.js'
 import { defaultDevice } from '../tensor/device.js'
 import { fillTensor } from '../tensor/fill.js'
-import { emptyTensor, type TensorRecord } from '../tensor/record.js'
+import { emptyTensor, TensorRecord } from '../tensor/record.js'
+import type { RowGradient } from '../tensor/tape.js'
 import type { Gradients } from '../tensor/tensor.js'
 import { gradientMapOf } from '../autodiff/backward.js'
 import type { GradientMap } from '../autodiff/gradients.js'
-import { RowGradient } from '../autodiff/row-gradient.js'
-import { mapRows, summedByIndex } from '../ops/index/map-rows.js'
-import type { Scalars as Numbers } from '../tensor/recorder.js'
-import { scope } from '../tensor/scope.js'
 
 /** A learning rate, or one that depends on the number of the step, counted from 1. */
 export type LearningRate = number | ((step: number) => number)
@@ -206,7 +203,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
         const rows = this.#rowsOf(map, entry.tensor)
         const gradient = rows ? undefined : map.find(entry.tensor)
         const tables = [entry.tensor, ...state]
-        if (rows) updateRows(exprs, entry.tensor, state, rows, scalars)
+        if (rows) rows.update(exprs, entry.tensor, state, scalars)
         else if (gradient) stretches.push({ reads: [entry.tensor, gradient, ...state], writes: tables })
       }
       foreachTensors(exprs, stretches, scalars)
@@ -305,7 +302,7 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
   /** The gradient of a table of which only the looked up rows change, where that is less work or what is meant. */
   #rowsOf(map: GradientMap, table: TensorRecord): RowGradient | undefined {
     const gradient = map.arrived(table)
-    if (!(gradient instanceof RowGradient)) return undefined
+    if (!gradient || gradient instanceof TensorRecord) return undefined
     const untouched = this.#definition.untouched?.(this.options)
     const fewer = gradient.count * dearer <= (table.shape[0] ?? 0)
     return untouched === 'only' || (untouched === 'same' && fewer) ? gradient : undefined
@@ -335,22 +332,6 @@ class DefinedOptimizer<O extends OptimizerOptions, State extends string, Scalars
 
 /** What a row costs that is taken out of its table, changed and put back, in rows that are changed in place. */
 const dearer = 4
-
-/** The step on the rows that were looked up. */
-function updateRows(
-  exprs: readonly Expr[],
-  parameter: TensorRecord,
-  state: readonly TensorRecord[],
-  rows: RowGradient,
-  scalars: Numbers,
-): void {
-  scope(() => {
-    const { index, values } = rows.listed()
-    const listed = summedByIndex(index, values, rows.shape[0] ?? 0)
-    const reads = [{ table: parameter }, { listed }, ...state.map((table) => ({ table }))]
-    mapRows({ index, reads, exprs, writes: [parameter, ...state], scalars })
-  })
-}
 
 /** What is wrong with the first of some options that is negative or not a number, if any is. */
 export function atLeastZero(options: Readonly<Record<string, number>>): string | undefined {

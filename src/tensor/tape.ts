@@ -1,7 +1,41 @@
+import type { Expr } from '../kernels/expr.js'
 import type { TensorRecord } from './record.js'
+import type { Scalars } from './recorder.js'
 
 /** Gradient of one input from the gradient of the output. Runs with recording off. */
 export type Vjp = (dy: TensorRecord) => TensorRecord
+
+/** What lookups of a table add to its gradient: a row of `values`, `[n, …row]`, for each index, `[n]`. */
+export interface Lookup {
+  readonly index: TensorRecord
+  readonly values: TensorRecord
+}
+
+/**
+ * The gradient of a table of which some rows were looked up: those rows, instead of a tensor as large as the table. It
+ * comes with the op that looks up, so that other programs carry none of its code.
+ */
+export interface RowGradient {
+  readonly shape: readonly number[]
+  /** Rows that were looked up, those looked up twice counted twice. */
+  readonly count: number
+  /** Both, one after another; neither is used any more. */
+  plus(other: RowGradient): RowGradient
+  /** As a tensor of the table's shape, 0 elsewhere; it lives as long as this does. */
+  dense(): TensorRecord
+  /** As a tensor of its own; this is used up. */
+  toTensor(): TensorRecord
+  /**
+   * Changes the rows that were looked up, of the table and of others of its shape. The slots of the expressions are an
+   * element of the table, its gradient, the others; expression j goes to the table, then the others.
+   */
+  update(exprs: readonly Expr[], table: TensorRecord, others: readonly TensorRecord[], scalars: Scalars): void
+  /** Hands over the lookups; this is used up. */
+  take(): readonly Lookup[]
+  /** The tensors that it is made of. */
+  held(): readonly TensorRecord[]
+  dispose(fate?: string): void
+}
 
 /** One recorded operation. */
 export interface Entry {
@@ -13,11 +47,8 @@ export interface Entry {
   readonly vjps: readonly (Vjp | undefined)[]
   /** Write counts of the inputs when they were used, to notice changes in place before backward. */
   readonly versions: readonly number[]
-  /**
-   * Where the first input is a table and the output its rows at these indices: its gradient is then known without its vjp,
-   * which makes a tensor as large as the table.
-   */
-  readonly lookup?: TensorRecord | undefined
+  /** Where the output is rows of the first input: its gradient as rows. The vjp makes a tensor as large as the table. */
+  readonly rows?: ((dy: TensorRecord) => RowGradient) | undefined
   /** Other tensors that the vjps read; released with the entry. */
   readonly owned: readonly TensorRecord[]
 }

@@ -6,6 +6,7 @@ import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
 import type { Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { requireFloat } from '../reduce/reduce.js'
 import { gatherRecord } from './gather.js'
+import { LookedUpRows } from './row-gradient.js'
 
 /**
  * Looks up rows of a table: `y[…, e] = weight[index[…], e]`. Traced indices put the result on their tape.
@@ -34,5 +35,6 @@ export function embeddingRecord(index: TensorRecord, weight: TensorRecord): Tens
     const message = `embedding: the weight is a table [V, E], got shape ${showShape(weight.shape)}; reshape it.`
     throw new ShapeError(message, { op: 'embedding', shapes: [index.shape, weight.shape] })
   }
-  return operation(() => gatherRecord('embedding', weight, 0, index))
+  const asRows = (dy: TensorRecord) => LookedUpRows.of(weight.shape, index, dy)
+  return operation(() => gatherRecord('embedding', weight, 0, index, asRows))
 }

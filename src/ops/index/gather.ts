@@ -5,6 +5,7 @@ import { DTypeError, ShapeError } from '../../shapes/errors.js'
 import { type Gather, gatherShape } from '../../shapes/gather.js'
 import { operation } from '../../tensor/scope.js'
 import { recordOf, type TensorRecord, typed } from '../../tensor/record.js'
+import type { Entry } from '../../tensor/tape.js'
 import type { Arg, Res, Shape, Tape, Tensor } from '../../tensor/tensor.js'
 import { mapTensors, type NumberDType, requireDevice } from '../define.js'
 import { forDType, operands } from '../expressions.js'
@@ -31,8 +32,14 @@ export function gather<
   return typed(operation(() => gatherRecord('gather', recordOf(x), axis, recordOf(index))))
 }
 
-/** The run time of `gather`, under the name of the op that uses it. */
-export function gatherRecord(op: string, x: TensorRecord, axis: number, index: TensorRecord): TensorRecord {
+/** The run time of `gather`, under the name of the op that uses it; `asRows` is what its gradient is without a tensor. */
+export function gatherRecord(
+  op: string,
+  x: TensorRecord,
+  axis: number,
+  index: TensorRecord,
+  asRows?: Entry['rows'],
+): TensorRecord {
   requireIndex(op, x, index)
   const shape = gatherShape(x.shape, axis, index.shape, op)
   const rows = along(x.shape, normalizeAxis(x.shape, axis, op), index.size)
@@ -42,7 +49,7 @@ export function gatherRecord(op: string, x: TensorRecord, axis: number, index: T
     output,
     [x, index],
     [(dy) => typed<Value>(scattered(op, recordOf(dy), index, rows, x.shape)), undefined],
-    rows.outer === 1 && x.rank > 0 ? index : undefined,
+    asRows,
   )
 }
 

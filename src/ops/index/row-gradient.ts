@@ -1,25 +1,17 @@
-import { input } from '../kernels/expr.js'
-import { GradientError } from '../shapes/errors.js'
-import { mapTensors } from '../ops/define.js'
-import { along, scattered } from '../ops/index/rows.js'
-import { concatRecord } from '../ops/movement/concat.js'
-import { packed, reshaped } from '../ops/movement/views.js'
-import type { TensorRecord } from '../tensor/record.js'
-import { scope } from '../tensor/scope.js'
-import { withoutTape } from '../tensor/tape.js'
+import { type Expr, input } from '../../kernels/expr.js'
+import { GradientError } from '../../shapes/errors.js'
+import type { TensorRecord } from '../../tensor/record.js'
+import type { Scalars } from '../../tensor/recorder.js'
+import { scope } from '../../tensor/scope.js'
+import { type Lookup, type RowGradient, withoutTape } from '../../tensor/tape.js'
+import { mapTensors } from '../define.js'
+import { concatRecord } from '../movement/concat.js'
+import { packed, reshaped } from '../movement/views.js'
+import { mapRows, summedByIndex } from './map-rows.js'
+import { along, scattered } from './rows.js'
 
-/** What lookups of a table add to its gradient: a row of `values`, `[n, …row]`, for each index, `[n]`. */
-export interface Lookup {
-  readonly index: TensorRecord
-  readonly values: TensorRecord
-}
-
-/**
- * The gradient of a table of which some rows were looked up: those rows, once for each lookup, instead of a tensor as
- * large as the table. Rows that were looked up several times are added up in the order of the lookups, also when it is
- * made a tensor.
- */
-export class RowGradient {
+/** The rows that were looked up, once for each lookup; added up in their order, also where they are made a tensor. */
+export class LookedUpRows implements RowGradient {
   readonly shape: readonly number[]
   /** Of the indices, which rows are changed by: nobody looks at them again. */
   readonly #versions: readonly number[]
@@ -33,7 +25,7 @@ export class RowGradient {
   }
 
   /** From the gradient of what `index` has looked up. Keeps views of both. */
-  static of(shape: readonly number[], index: TensorRecord, dy: TensorRecord): RowGradient {
+  static of(shape: readonly number[], index: TensorRecord, dy: TensorRecord): LookedUpRows {
     const listed = scope(() => {
       const whole = packed(index)
       return {
@@ -41,23 +33,24 @@ export class RowGradient {
         values: reshaped(dy, [whole.size, ...shape.slice(1)]),
       }
     })
-    return new RowGradient(shape, [listed])
+    return new LookedUpRows(shape, [listed])
   }
 
-  /** Both, one after another; they are this one's from now on. */
   plus(other: RowGradient): RowGradient {
-    this.#dense?.dispose()
-    other.#dense?.dispose()
-    return new RowGradient(this.shape, [...this.#lookups, ...other.#lookups])
+    return new LookedUpRows(this.shape, [...this.take(), ...other.take()])
   }
 
-  /** Rows that were looked up, those looked up twice counted twice. */
+  take(): readonly Lookup[] {
+    this.#dense?.dispose()
+    return this.#lookups
+  }
+
   get count(): number {
     return this.#lookups.reduce((sum, { index }) => sum + index.size, 0)
   }
 
   /** All lookups as one. */
-  listed(): Lookup {
+  #listed(): Lookup {
     if (this.#lookups.some(({ index }, i) => index.version !== this.#versions[i])) {
       const remedy = 'use gradients before the indices of their lookups change'
       throw new GradientError(`These gradients are gone: indices were changed in place since backward(); ${remedy}.`)
@@ -76,7 +69,6 @@ export class RowGradient {
     }
   }
 
-  /** As a tensor of the table's shape, 0 elsewhere; it lives as long as this does. */
   dense(): TensorRecord {
     if (this.#dense && !this.#dense.disposed) return this.#dense
     this.#dense = this.#scattered()
@@ -84,30 +76,33 @@ export class RowGradient {
     return this.#dense
   }
 
-  /** As a tensor of its own; this is used up. */
   toTensor(): TensorRecord {
     const made = this.#scattered()
     this.dispose()
     return made
   }
 
+  update(exprs: readonly Expr[], table: TensorRecord, others: readonly TensorRecord[], scalars: Scalars): void {
+    scope(() => {
+      const { index, values } = this.#listed()
+      const listed = summedByIndex(index, values, this.shape[0] ?? 0)
+      const reads = [{ table }, { listed }, ...others.map((other) => ({ table: other }))]
+      mapRows({ index, reads, exprs, writes: [table, ...others], scalars })
+    })
+  }
+
   #scattered(): TensorRecord {
     return withoutTape(() =>
       scope(() => {
-        const { index, values } = this.listed()
+        const { index, values } = this.#listed()
         return scattered('backward', values, index, along(this.shape, 0, index.size), this.shape)
       }),
     )
   }
 
-  /** The tensors that it is made of. */
   held(): readonly TensorRecord[] {
     const lookups = this.#lookups.flatMap(({ index, values }) => [index, values])
     return this.#dense ? [...lookups, this.#dense] : lookups
-  }
-
-  get disposed(): boolean {
-    return this.held().some(({ disposed }) => disposed)
   }
 
   dispose(fate?: string): void {
