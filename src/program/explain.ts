@@ -3,7 +3,7 @@ import { conv2dSizes, exprsOf, type Kernel, pool2dSizes, type WithEpilogue } fro
 import { touches } from '../kernels/places.js'
 import { sizeOf } from '../shapes/strides.js'
 import { bytesPerElement } from '../tensor/backend.js'
-import { type Node, operandsOf } from './node.js'
+import { isAlternative, type Node, operandsOf } from './node.js'
 import { flops, nanoseconds, type Phase } from './schedule.js'
 
 /** Bytes a kernel reads and writes, every operand's elements once. */
@@ -127,6 +127,11 @@ function shapeText(kernel: Kernel): string {
   }
 }
 
+function whenText(node: Node): string {
+  if (isAlternative(node)) return ', when not due together'
+  return node.guards.length > 0 ? ', under a condition' : ''
+}
+
 /** What a table of a program is made from. */
 export interface Explained {
   readonly phases: readonly Phase[]
@@ -147,13 +152,15 @@ export function explain({ phases, captured, arenaBytes, effects }: Explained, ti
     String(phase),
     on,
     node.kernel.kind,
-    `${text(node)}${node.guards.length > 0 ? ', under a condition' : ''}`,
+    `${text(node)}${whenText(node)}`,
     kilo(bytesMoved(node), 'B'),
     kilo(flops(node), 'FLOP'),
     ...(times ? [readableTime(times[i] ?? 0)] : []),
   ])
   const before = captured.reduce((sum, node) => sum + bytesMoved(node), 0)
-  const total = (measure: (node: Node) => number) => steps.reduce((sum, { node }) => sum + measure(node), 0)
+  // A run in which all conditions hold.
+  const total = (measure: (node: Node) => number) =>
+    steps.reduce((sum, { node }) => sum + (isAlternative(node) ? 0 : measure(node)), 0)
   const moved = total(bytesMoved)
   const work = `${kilo(moved, 'B')} moved (fusing saves ${kilo(before - moved, 'B')}), ${kilo(total(flops), 'FLOP')}`
   const time = times

@@ -1,7 +1,7 @@
 import type { Kernel, Operand, WithEpilogue } from '../kernels/kernel.js'
 import { placed, touches } from '../kernels/places.js'
 import type { DType } from '../shapes/dtype.js'
-import type { Guard, Scalars } from '../tensor/recorder.js'
+import { type Guard, NotAll, type Scalars } from '../tensor/recorder.js'
 import type { Storage } from '../tensor/storage.js'
 
 /** One scalar slot of a node: the `index`-th number of a source. */
@@ -22,6 +22,15 @@ export interface Node {
   /** Written before this runs, though it does not read them. */
   readonly after: readonly Storage[]
 }
+
+/** Whether it runs only where a kernel that does the same and more does not. */
+export const isAlternative = ({ guards }: Node): boolean => guards.some((guard) => guard instanceof NotAll)
+
+/** Whether two never run both. */
+export const areExclusive = (a: Node, b: Node): boolean => excludes(a, b) || excludes(b, a)
+
+const excludes = (a: Node, b: Node): boolean =>
+  a.guards.some((guard) => guard instanceof NotAll && guard.conditions.every((each) => b.guards.includes(each)))
 
 /** Where a kernel touches memory. */
 export interface Access {

@@ -83,7 +83,7 @@ export class Program {
     })
     this.#retained = held(program, captured)
     this.#written = [...new Set(program.flatMap(lastingWrites))]
-    this.#replaced = replacedWholly(program)
+    this.#replaced = replacedWholly(captured.nodes)
     this.#direct = directlyUsed(captured)
     this.#settled = writtenByRows(captured)
     this.#table = scalarTable(program)
@@ -330,6 +330,7 @@ function settled(storages: readonly Storage[]): ReadonlySet<Unsettled> | undefin
 const lastingWrites = (node: Node): Storage[] =>
   accesses(node).flatMap(({ storage, write }) => (write && !storage.captured ? [storage] : []))
 
+/** Of the kernels as captured: fusing gives some that always run conditions, under one of which each does. */
 function replacedWholly(program: readonly Node[]): Set<Storage> {
   const unguarded = program.filter(({ guards }) => guards.length === 0)
   const replaced = new Set(unguarded.flatMap(({ kernel, storages }) => [...replacedBy(kernel, storages)]))

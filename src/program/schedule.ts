@@ -3,7 +3,7 @@ import { conv2dTerms, exprsOf, type Kernel, pool2dTerms, type RowsKernel } from 
 import { sizeOf } from '../shapes/strides.js'
 import type { Storage } from '../tensor/storage.js'
 import { lookupOf, trustsIndices } from './checks-first.js'
-import { accesses, type Node } from './node.js'
+import { accesses, areExclusive, type Node } from './node.js'
 
 /**
  * A stretch of a program between two barriers. Nothing in `shared` depends on anything else in the phase; `single` is
@@ -19,33 +19,37 @@ const smallest = 3000
 
 /**
  * Puts kernels into as few phases as their dependencies allow, each as early as possible. What lasts (parameters, state)
- * is written only after the indices of earlier kernels were checked, which `checksFirst` has put there.
+ * is written only after the indices of earlier kernels were checked, which `checksFirst` has put there. Of kernels that
+ * never run both, none waits for the other.
  */
 export function schedule(program: readonly Node[]): Phase[] {
   const phases: Phase[] = []
-  const written = new Map<Storage, { phase: number; small: boolean }>()
-  const read = new Map<Storage, { phase: number; small: boolean }[]>()
-  const checked: { phase: number; small: boolean }[] = []
+  const written = new Map<Storage, Place[]>()
+  const read = new Map<Storage, Place[]>()
+  const checked: Place[] = []
   for (const node of program) {
     const small = nanoseconds(node) < smallest
     const touched = accesses(node)
     let phase = 0
-    const after = (other: { phase: number; small: boolean } | undefined): void => {
+    const after = (other: Place): void => {
+      if (areExclusive(node, other.node)) return
       // A small kernel may follow another in the same chain; anything else waits for the barrier.
-      if (other) phase = Math.max(phase, small && other.small ? other.phase : other.phase + 1)
+      phase = Math.max(phase, small && other.small ? other.phase : other.phase + 1)
     }
     for (const { storage, write } of touched) {
-      after(written.get(storage))
-      if (write) for (const reader of read.get(storage) ?? []) after(reader)
+      written.get(storage)?.forEach(after)
+      if (write) read.get(storage)?.forEach(after)
     }
     const lasts = touched.some(({ storage, write }) => write && !storage.captured)
     if (lasts || trustsIndices(node)) checked.forEach(after)
-    const place = { phase, small }
+    const place = { node, phase, small }
     if (lookupOf(node)) checked.push(place)
+    // What does not always run stands for nothing that came before it.
+    const standing = (known: Place[] | undefined): Place[] => (node.guards.length > 0 ? (known ?? []) : [])
     for (const { storage, write } of touched) {
       if (write) {
-        written.set(storage, place)
-        read.set(storage, [])
+        written.set(storage, [...standing(written.get(storage)), place])
+        read.set(storage, standing(read.get(storage)))
       } else read.set(storage, [...(read.get(storage) ?? []), place])
     }
     while (phases.length <= phase) phases.push({ shared: [], single: [] })
@@ -54,6 +58,13 @@ export function schedule(program: readonly Node[]): Phase[] {
     else home?.shared.push(node)
   }
   return phases
+}
+
+/** Where a kernel runs. */
+interface Place {
+  readonly node: Node
+  readonly phase: number
+  readonly small: boolean
 }
 
 const weights: { readonly [op: string]: number } = {

@@ -4,14 +4,31 @@ import type { Storage, Unsettled } from './storage.js'
 
 /** Numbers for the `scalar` slots of a kernel that the host works out anew before every run, in f64. */
 export class HostScalars {
-  values: readonly number[] = []
+  #values: readonly number[] = []
 
-  constructor(readonly compute: () => readonly number[]) {}
+  constructor(protected readonly compute: () => readonly number[]) {}
+
+  get values(): readonly number[] {
+    return this.#values
+  }
 
   refresh(): void {
-    this.values = this.compute()
+    this.#values = this.compute()
   }
 }
+
+/** Holds unless all of some conditions of the host do: it follows them, and is not refreshed itself. */
+export class NotAll extends HostScalars {
+  constructor(readonly conditions: readonly HostScalars[]) {
+    super(() => (conditions.every(({ values }) => values[0] !== 0) ? never : always))
+  }
+
+  override get values(): readonly number[] {
+    return this.compute()
+  }
+}
+
+const [never, always] = [[0], [1]]
 
 /** What must hold for kernels to run: a host condition (a first number that is not 0), or a bool in memory. */
 export type Guard = HostScalars | { readonly storage: Storage; readonly offset: number }

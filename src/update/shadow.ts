@@ -237,6 +237,11 @@ export class FollowingShadow<M extends object> {
   #move(flag: Tensor<[], 'bool'> | undefined, undo: () => void): void {
     const device = this.#device
     const scalars = this.#constantNumbers ?? device.hostScalars(() => this.#numbers())
+    const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#copying && !this.#moment.settled
+    conditionally(device, { ...(flag && { if: flag }), ...(when && { when }) }, () =>
+      this.#busily(() => this.#prepared.run(scalars)),
+    )
+    // After what it stands in for, which programs fuse with the optimizer.
     const copy = this.#copy
     if (copy)
       device.when(
@@ -248,10 +253,6 @@ export class FollowingShadow<M extends object> {
         () => this.#isFirst(this.#moment.now),
         () => this.#restart(),
       )
-    const when = this.#steady ? undefined : () => this.#moment.now.due && !this.#copying && !this.#moment.settled
-    conditionally(device, { ...(flag && { if: flag }), ...(when && { when }) }, () =>
-      this.#busily(() => this.#prepared.run(scalars)),
-    )
     if (this.#options.nonFinite !== 'error') return
     device.afterRun(() => {
       try {

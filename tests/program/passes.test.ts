@@ -11,7 +11,7 @@ import { capture } from '../../src/program/capture.js'
 import { compile } from '../../src/program/compile.js'
 import { bytesMoved, explain } from '../../src/program/explain.js'
 import { fuse } from '../../src/program/fuse/index.js'
-import type { Node } from '../../src/program/node.js'
+import { isAlternative, type Node } from '../../src/program/node.js'
 import { schedule } from '../../src/program/schedule.js'
 import { Device, setDefaultDevice } from '../../src/tensor/device.js'
 import { emptyTensor, type TensorRecord } from '../../src/tensor/record.js'
@@ -170,19 +170,36 @@ describe('fusing', () => {
 })
 
 /** One pass of a random program: which columns it reads and writes, and what steers it. */
-const passes = fc.array(
-  fc.record({
-    target: fc.nat(3),
-    source: fc.nat(3),
-    formula: fc.nat(3),
-    /** Whether it writes the target, only reads, or writes another column. */
-    writes: fc.constantFrom('target', 'none', 'other'),
-    rate: fc.constantFrom('none', 'given', 'reduced'),
-    guard: fc.constantFrom('none', 'given', 'reduced'),
-    measures: fc.boolean(),
-    crossed: fc.constantFrom(false, false, false, true),
-  }),
-  { minLength: 1, maxLength: 6 },
+const pass = {
+  target: fc.nat(3),
+  source: fc.nat(3),
+  formula: fc.nat(3),
+  /** Whether it writes the target, only reads, or writes another column. */
+  writes: fc.constantFrom('target', 'none', 'other'),
+  rate: fc.constantFrom('none', 'given', 'reduced'),
+  guard: fc.constantFrom('none', 'given', 'reduced'),
+  measures: fc.boolean(),
+  crossed: fc.constantFrom(false, false, false, true),
+  /** Which condition of the host it is under. */
+  when: fc.constant<0 | 1 | undefined>(undefined),
+  parts: fc.constant<'all' | 'first' | 'last'>('all'),
+}
+const listOf = (each: typeof pass, minLength: number) => fc.array(fc.record(each), { minLength, maxLength: 6 })
+const passes = listOf(pass, 1)
+/** Under conditions and over parts; steered less, so that more of them fuse. */
+const conditional = listOf(
+  {
+    ...pass,
+    source: fc.constantFrom(0, 0, 0, 1, 2, 3),
+    formula: fc.constantFrom(0, 0, 1, 2, 3),
+    writes: fc.constantFrom('target', 'target', 'target', 'none', 'other'),
+    rate: fc.constantFrom('none', 'none', 'given'),
+    guard: fc.constantFrom('none', 'none', 'none', 'given'),
+    measures: fc.constantFrom(false, false, false, true),
+    when: fc.constantFrom(undefined, 0, 1),
+    parts: fc.constantFrom('all', 'all', 'first', 'last'),
+  },
+  2,
 )
 type Spec = typeof passes extends fc.Arbitrary<infer S> ? S : never
 
@@ -215,52 +232,71 @@ function programOn(on: Device, specs: Spec) {
   }))
   for (const { sums, finite, total } of results)
     for (const record of [sums, finite, total]) record.storage.write(0, new Uint8Array(record.size * 4))
+  const due = [true, true]
   const run = () => {
     for (const [at, spec] of specs.entries()) {
-      const [target, source, other] = [spec.target, spec.source, spec.target + 1].map((c) => columns[c % 4] ?? [])
-      const before = results[at === 0 ? 0 : at - 1]
-      const own = results[at]
-      if (!target || !source || !other || !before || !own) continue
-      const rates = spec.rate === 'reduced' && at > 0 ? before.sums : given
-      const guards = spec.guard === 'reduced' && at > 0 ? before.finite : flags
-      const rate = spec.rate === 'none' ? scalar(0, 'f32') : uniform(0, 'f32').abs().min(1)
-      const formula = (formulas[spec.formula] ?? formulas[0])?.(rate)
-      const written = spec.writes === 'other' ? other : target
-      const stretches = target.map((record, part): Stretch => {
-        const writes = written[part]
-        return {
-          reads: [record, source[spec.crossed ? (crossing[part] ?? part) : part] ?? record],
-          writes: spec.writes === 'none' || !writes ? [] : [writes],
-          ...(spec.rate !== 'none' && { uniforms: [{ tensor: rates, at: part }] }),
-          ...(spec.guard !== 'none' && { guard: { tensor: guards, at: part } }),
-        }
-      })
-      const measures: PassReduction[] = [
-        { combine: 'sum', expr: formula ?? a, over: 'part', result: own.sums },
-        { combine: 'min', expr: b.isFinite(), over: 'part', result: own.finite },
-        { combine: 'sum', expr: b.sub(a).square(), over: 'all', result: own.total },
-      ]
-      const reads = spec.writes === 'none'
-      foreachTensors(reads || !formula ? [] : [formula], stretches, [0.75], reads || spec.measures ? measures : [])
+      const { when } = spec
+      if (when === undefined) runOne(spec, at)
+      else
+        on.when(
+          () => due[when] === true,
+          () => runOne(spec, at),
+        )
     }
     return []
   }
-  return { run, all: () => [...columns.flat(), ...results.flatMap((each) => Object.values(each))] }
+  const runOne = (spec: Spec[number], at: number) => {
+    const [target, source, other] = [spec.target, spec.source, spec.target + 1].map((c) => columns[c % 4] ?? [])
+    const before = results[at === 0 ? 0 : at - 1]
+    const own = results[at]
+    if (!target || !source || !other || !before || !own) return
+    const rates = spec.rate === 'reduced' && at > 0 ? before.sums : given
+    const guards = spec.guard === 'reduced' && at > 0 ? before.finite : flags
+    const rate = spec.rate === 'none' ? scalar(0, 'f32') : uniform(0, 'f32').abs().min(1)
+    const formula = (formulas[spec.formula] ?? formulas[0])?.(rate)
+    const written = spec.writes === 'other' ? other : target
+    // Parts run in any order: none reads what another one writes.
+    const crossed = spec.crossed && (spec.writes === 'none' || written !== source)
+    const chosen = { all: target, first: target.slice(0, 2), last: target.slice(1) }[spec.parts]
+    const stretches = chosen.map((record, i): Stretch => {
+      const part = spec.parts === 'last' ? i + 1 : i
+      const writes = written[part]
+      return {
+        reads: [record, source[crossed ? (crossing[part] ?? part) : part] ?? record],
+        writes: spec.writes === 'none' || !writes ? [] : [writes],
+        ...(spec.rate !== 'none' && { uniforms: [{ tensor: rates, at: part }] }),
+        ...(spec.guard !== 'none' && { guard: { tensor: guards, at: part } }),
+      }
+    })
+    const measures: PassReduction[] = [
+      { combine: 'sum', expr: formula ?? a, over: 'part', result: own.sums },
+      { combine: 'min', expr: b.isFinite(), over: 'part', result: own.finite },
+      { combine: 'sum', expr: b.sub(a).square(), over: 'all', result: own.total },
+    ]
+    const reads = spec.writes === 'none'
+    foreachTensors(reads || !formula ? [] : [formula], stretches, [0.75], reads || spec.measures ? measures : [])
+  }
+  return { run, due, all: () => [...columns.flat(), ...results.flatMap((each) => Object.values(each))] }
 }
 
 describe('compiled = eager, bit for bit', () => {
   const devices = targets.map(({ name, make }) => ({ name, device: make() }))
   afterAll(() => setDefaultDevice(device))
 
-  it.each(devices)(
-    'random passes on $name',
-    ({ device: on }) => {
+  const generators = [
+    { of: 'random passes', generator: passes },
+    { of: 'random conditional passes', generator: conditional },
+  ]
+  it.each(devices.flatMap((each) => generators.map((generator) => ({ ...each, ...generator }))))(
+    '$of on $name',
+    ({ device: on, generator }) => {
       setDefaultDevice(on)
       fc.assert(
-        fc.property(passes, (specs) => {
+        fc.property(generator, (specs) => {
           const [eager, compiled] = [programOn(on, specs), programOn(on, specs)]
           const step = compile(compiled.run)
-          for (let i = 0; i < 2; i++) {
+          for (const bits of generator === conditional ? [3, 1, 2, 0, 3] : [3, 3]) {
+            for (const { due } of [eager, compiled]) due.splice(0, 2, (bits & 1) > 0, (bits & 2) > 0)
             eager.run()
             step()
           }
@@ -282,4 +318,24 @@ describe('compiled = eager, bit for bit', () => {
     expect(counts.filter((saved) => saved > 0).length).toBeGreaterThan(10)
     expect(counts.filter((saved) => saved === 0).length).toBeGreaterThan(10)
   })
+
+  it('so are those under conditions and over parts: some become alternatives, some are divided', () => {
+    const all = fc.sample(conditional, { numRuns: 80, seed: 7 }).map((specs) => {
+      const { run } = programOn(device, specs)
+      const before = capture(device, run).nodes.map(partsOf)
+      const after = passesOf(run)
+      return { alternatives: after.some(isAlternative), divided: after.some((node) => !before.includes(partsOf(node))) }
+    })
+    console.log(
+      all.filter(({ alternatives }) => alternatives).length,
+      all.filter(({ divided }) => divided).length,
+      all.filter(({ alternatives, divided }) => !alternatives && !divided).length,
+    )
+    expect(all.filter(({ alternatives }) => alternatives).length).toBeGreaterThan(10)
+    expect(all.filter(({ divided }) => divided).length).toBeGreaterThan(10)
+    expect(all.filter(({ alternatives, divided }) => !alternatives && !divided).length).toBeGreaterThan(10)
+  })
 })
+
+const partsOf = ({ kernel }: Node): string =>
+  kernel.kind === 'foreach' ? kernel.parts.map(({ length }) => length).join() : kernel.kind
