@@ -255,12 +255,15 @@ const near: UpdateRule['next'] = ({ target, source }, [tau = target]) => ({
 const far: UpdateRule['next'] = ({ target, source }, [, keep = target]) => ({
   target: keep.fma(source.sub(target), source),
 })
-/** All rates in one kernel: the two forms, and the exact ends, where not even a NaN leaks through. */
-const either: UpdateRule['next'] = (values, scalars, measured) => {
-  const { target, source } = values
-  const [tau = target, keep = target] = scalars
-  const blended = tau.lt(0.5).select(near(values, scalars, measured).target, far(values, scalars, measured).target)
-  return { target: tau.eq(0).select(target, keep.eq(0).select(source, blended)) }
+/**
+ * All rates in one kernel: of the two forms what their numbers choose, and the exact ends, where not even a NaN leaks
+ * through. The choices are made of numbers, once a pass.
+ */
+const either: UpdateRule['next'] = ({ target, source }, [tau = target, keep = target]) => {
+  const [isNear, atEnd] = [tau.lt(0.5), tau.eq(0).or(keep.eq(0))]
+  const start = isNear.select(target, source)
+  const moved = isNear.select(tau, keep).fma(source.sub(target), start)
+  return { target: atEnd.select(start, moved) }
 }
 
 /**
