@@ -123,6 +123,8 @@ export interface GatherKernel {
   readonly inner: number
   readonly count: number
   readonly perOuter: boolean
+  /** Who asked for it: errors about indices name this, if there is one. */
+  readonly op?: string
   /** All indices were checked before, in memory that has not changed since. */
   readonly inRange?: true
   readonly source: Operand
@@ -142,6 +144,8 @@ export interface ScatterKernel {
   readonly inner: number
   readonly count: number
   readonly perOuter: boolean
+  /** Who asked for it: errors about indices name this, if there is one. */
+  readonly op?: string
   /** All indices were checked before, in memory that has not changed since. */
   readonly inRange?: true
   readonly source: Operand

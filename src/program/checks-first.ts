@@ -75,11 +75,12 @@ const checkKey = ({ guards }: Node, { kernel: { index, outer, count, perOuter, s
 
 /** A kernel that checks the indices of a lookup, and neither reads nor writes what the lookup does. */
 function checkAlone({ guards }: Node, { kernel, indices }: Lookup): Node {
-  const { outer, size, count, perOuter, index } = kernel
+  const { outer, size, count, perOuter, index, op = kernel.kind } = kernel
   const output = new Storage(indices.device, 0)
   return {
     kernel: {
       kind: 'gather',
+      op,
       outer,
       size,
       inner: 0,

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { clone } from '../../src/model/clone.js'
-import { batchNorm1d, dropout, linear, relu, sequential } from '../../src/nn/index.js'
-import { crossEntropy, tensor } from '../../src/ops/index.js'
+import { batchNorm1d, dropout, embedding, linear, relu, sequential } from '../../src/nn/index.js'
+import { crossEntropy, oneHot, select, tensor } from '../../src/ops/index.js'
 import { adam, sgd } from '../../src/optim/index.js'
 import { copy, update } from '../../src/update/index.js'
 import { compile, f32, i32 } from '../../src/program/index.js'
@@ -359,6 +359,32 @@ for (const { name: on, make } of targets) {
       }
       expect(step(input, labels(0, 1, 2)).itemSync()).toBeGreaterThan(0)
       expect(optimizer.steps).toBe(2)
+    })
+
+    it('an index out of range is told in the words of the op, compiled as called plainly', () => {
+      const x = tensor([
+        [1, 2, 3],
+        [4, 5, 6],
+      ]) as AnyX
+      const table = embedding(3, 2) as AnyX
+      const index = tensor([0, 7], { dtype: 'i32' }) as AnyX
+      const cases: Record<string, (index: AnyX) => AnyX> = {
+        crossEntropy: (y) => crossEntropy(x, y),
+        select: (i) => select(x as never, 1 as never, i as never),
+        gather: (i) => x.gather(1, i),
+        oneHot: (i) => oneHot(i, 3 as never),
+        embedding: (i) => table.forward(i),
+        'a gradient': (y) => (crossEntropy(x.trace(), y) as AnyX).backward().get(x),
+      }
+      const messages = Object.values(cases).map((run) => {
+        const [eager, compiled] = [() => run(index), () => compile(run)(index)].map(
+          (call) => caught(call) as ShapeError,
+        )
+        const told = (error: ShapeError | undefined) => [error?.name, error?.message, error?.op]
+        expect(told(compiled)).toEqual(told(eager))
+        return eager?.message.match(/^(\w+): index 7 at position 1 is out of range/)?.[1]
+      })
+      expect(messages).toEqual(['crossEntropy', 'select', 'gather', 'oneHot', 'embedding', 'crossEntropy'])
     })
 
     it('an index out of range in a large gather, which threads share', () => {

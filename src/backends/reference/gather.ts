@@ -71,7 +71,9 @@ function bind(
 }
 
 /** Throws `ShapeError` naming value, position and size for the first index outside `0 … size − 1`. */
-function checkIndices({ kind, outer, count, perOuter, size, index: { offset } }: Indexed, index: Elements): void {
+function checkIndices(kernel: Indexed, index: Elements): void {
+  const { outer, count, perOuter, size, op = kernel.kind } = kernel
+  const { offset } = kernel.index
   const length = perOuter ? outer * count : count
   for (let at = 0; at < length; at++) {
     const value = index[offset + at] ?? -1
@@ -80,7 +82,7 @@ function checkIndices({ kind, outer, count, perOuter, size, index: { offset } }:
       size === 0
         ? 'but the axis has size 0, so no index is valid'
         : `but the axis has size ${size}: use 0 to ${size - 1}`
-    throw new ShapeError(`${kind}: index ${value} at position ${at} is out of range, ${range}.`, { op: kind })
+    throw new ShapeError(`${op}: index ${value} at position ${at} is out of range, ${range}.`, { op })
   }
 }
 

@@ -178,7 +178,7 @@ function defineScatterSet(module: ModuleBuilder): void {
 
 /** Two launches: the first looks at every index, and nothing is written when one is wrong; unless all are known to be right. */
 export function prepareIndexKernel(kernel: GatherKernel | ScatterKernel, entry: (name: string) => Entry): Prepared {
-  const { kind, outer, size, inner, count, perOuter, source, index, output } = kernel
+  const { kind, outer, size, inner, count, perOuter, source, index, output, op = kind } = kernel
   checkDTypes([source.dtype, index.dtype, output.dtype])
   if (source.dtype !== output.dtype) {
     throw new DTypeError(
@@ -227,7 +227,7 @@ export function prepareIndexKernel(kernel: GatherKernel | ScatterKernel, entry: 
       const value = index.dtype === 'u32' ? bits >>> 0 : bits
       const remedy =
         size === 0 ? 'the axis has size 0, so no index is valid' : `the axis has size ${size}: use 0 to ${size - 1}`
-      throw new ShapeError(`${kind}: index ${value} at position ${position} is out of range; ${remedy}.`, { op: kind })
+      throw new ShapeError(`${op}: index ${value} at position ${position} is out of range; ${remedy}.`, { op })
     },
   }
 }

@@ -120,9 +120,9 @@ export function kernelKey(kernel: Kernel): string {
     }
     case 'gather':
     case 'scatter': {
-      const { outer, size, inner, count, perOuter, source, index, output } = kernel
+      const { outer, size, inner, count, perOuter, source, index, output, inRange, op } = kernel
       const kind = kernel.kind === 'gather' ? kernel.kind : kernel.combine
-      return [kind, outer, size, inner, count, perOuter, kernel.inRange, operands([source, index, output])].join('|')
+      return [kind, op, outer, size, inner, count, perOuter, inRange, operands([source, index, output])].join('|')
     }
     case 'foreach': {
       const places = (all: readonly Place[] = []) => all.map(({ buffer, offset }) => `${buffer}+${offset}`).join()

@@ -1,8 +1,7 @@
-import { DTypeError, ShapeError } from '../../shapes/errors.js'
+import { DTypeError } from '../../shapes/errors.js'
 import { sizeOf } from '../../shapes/strides.js'
 import { isHalf } from '../../shapes/dtype.js'
 import { input } from '../../kernels/expr.js'
-import type { GatherKernel, ScatterKernel } from '../../kernels/kernel.js'
 import { emptyTensor, type TensorRecord } from '../../tensor/record.js'
 import { mapInto, mapTensors, requireDevice } from '../define.js'
 import { forDType } from '../expressions.js'
@@ -41,19 +40,6 @@ export function requireIndex(op: string, x: TensorRecord, index: TensorRecord): 
   throw new DTypeError(`${op}: indices are i32 or u32, got ${index.dtype}; convert with .to('i32').`, { op })
 }
 
-/** The backend finds bad indices; it knows kernels, not the op that the user called. */
-function runFor(op: string, kernel: GatherKernel | ScatterKernel, tensors: readonly TensorRecord[]): void {
-  try {
-    tensors[0]?.device.run(
-      kernel,
-      tensors.map((t) => t.storage),
-    )
-  } catch (error) {
-    if (!(error instanceof ShapeError) || error.op === op) throw error
-    throw new ShapeError(error.message.replace(`${kernel.kind}:`, `${op}:`), { op, cause: error })
-  }
-}
-
 /** The indexed rows of `source`, as a new tensor of `shape`. On no tape. */
 export function gathered(
   op: string,
@@ -65,7 +51,8 @@ export function gathered(
   const [from, by] = [packed(source), packed(index)]
   const output = emptyTensor(source.device, source.dtype, shape)
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
-  runFor(op, { kind: 'gather', ...rows, ...operands }, [from, by, output])
+  const kernel = { kind: 'gather', op, ...rows, ...operands } as const
+  source.device.run(kernel, [from.storage, by.storage, output.storage])
   return output
 }
 
@@ -85,7 +72,8 @@ export function scatterInto(
   }
   const [from, by] = [packed(source), packed(index)]
   const operands = { source: from.operand(), index: by.operand(), output: output.operand() }
-  runFor(op, { kind: 'scatter', combine: 'add', ...rows, ...operands }, [from, by, output])
+  const kernel = { kind: 'scatter', combine: 'add', op, ...rows, ...operands } as const
+  output.device.run(kernel, [from.storage, by.storage, output.storage])
 }
 
 /** The adjoint of `gathered`: rows added up where they came from, 0 elsewhere. */
