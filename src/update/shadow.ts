@@ -1,7 +1,7 @@
 import type { AverageOf } from '../model/averaged.js'
 import { zipModels } from '../model/compare.js'
 import { clone } from '../model/clone.js'
-import { copyInto } from '../model/foreach.js'
+import { copyAllInto, copyInto } from '../model/foreach.js'
 import { PREPARE } from '../model/saved.js'
 import { fieldsOf } from '../model/state-fields.js'
 import { hasTensors, tensorsOf } from '../model/walk.js'
@@ -641,8 +641,8 @@ export class FollowingShadow<M extends object> {
 
   /** The source, as it is. */
   #copyAll(): void {
-    for (const { pair, treatment } of this.#treated)
-      if (treatment !== 'skip') copyInto(pair.target.tensor, pair.source.tensor)
+    const copied = this.#treated.filter(({ treatment }) => treatment !== 'skip')
+    copyAllInto(copied.map(({ pair: { target, source } }) => [target.tensor, source.tensor]))
   }
 
   /** With the rows that a state has by the names of its tensors, or all. */

@@ -218,7 +218,8 @@ describe.skipIf(process.env.CI === undefined && (await findBrowser()) === undefi
     })
 
     it('a bad index rejects the reads that await it, counts no step, and does not stop the next', () => {
-      const sentence = 'ShapeError: gather: index 77 at position 5 is out of range; the axis has size 10: use 0 to 9.'
+      const sentence =
+        'ShapeError: crossEntropy: index 77 at position 5 is out of range; the axis has size 10: use 0 to 9.'
       expect(found.index).toEqual({ read: sentence, later: sentence, steps: 0, after: 'fine' })
       expect(found.call).toBe(sentence)
     })
