@@ -75,9 +75,16 @@ type Besides<V, D extends FloatDType> = Exclude<V, Parameter<any, D> | Buffer<an
 export type ParamPath<M> =
   Entries<M> extends infer U ? (U extends { role: 'parameter'; path: infer P extends string } ? P : never) : never
 
-/** What selects tensors of a model: a full path, `encoder.*` (all below), `*.bias` (all of that name), `*` (all). */
+/**
+ * What selects tensors of a model: a full path, `encoder.*` (all below), `*.bias` (all of that name), `*` (all). Of a model
+ * whose type names no tensors, any string: what matches nothing is found when it runs.
+ */
 export type PathPattern<M> =
-  Entries<M> extends infer U extends Found ? U['path'] | U['under'] | `*.${U['leaf']}` | '*' : never
+  Entries<M> extends infer U extends Found
+    ? [U] extends [never]
+      ? string
+      : U['path'] | U['under'] | `*.${U['leaf']}` | '*'
+    : never
 
 /**
  * 0 when two models have the same tensors, with the same paths, shapes and dtypes, else a message (a union of messages

@@ -12,6 +12,7 @@ import {
   outerNesterov,
   powerEma,
   type Schedule,
+  type ShadowOptions,
   schedules,
   slerp,
   swa,
@@ -47,7 +48,7 @@ describe.each(devices)('rules on $name', ({ make }) => {
   beforeEach(() => setDefaultDevice(make()))
 
   /** Follows the path for some steps; `train` moves the source to its next place. */
-  function followed(rule: UpdateRule, steps: number, options: Parameters<typeof follow>[2] = {}) {
+  function followed(rule: UpdateRule, steps: number, options: ShadowOptions<never> = {}) {
     const source = new Weights(...path(0))
     const shadow = follow(source, rule, options)
     for (let i = 1; i <= steps; i++) {

@@ -31,10 +31,14 @@ const queue: WorkQueueFactory = (memory, threads, control, perform, sharing) =>
  * The wasm backend of browsers, and of wherever Node's modules are absent. In a cross-origin isolated page kernels run on
  * workers, one for each core, and the calling thread goes on; elsewhere memory cannot be shared, and there is one thread.
  */
-export function createWasmBackend(options: WasmBackendOptions = {}): WasmBackend {
+export function createWasmBackend(
+  options: WasmBackendOptions = {},
+  { shareAll }: Pick<Host, 'shareAll'> = {},
+): WasmBackend {
   const isolated = globalThis.crossOriginIsolated === true && typeof Worker === 'function'
   const host: Host = {
     ...(isolated ? { queue } : {}),
+    ...(shareAll === undefined ? {} : { shareAll }),
     cores: isolated ? Math.max(2, navigator.hardwareConcurrency) : 1,
     enableWide: () => 'needs Node 24 or newer on x64.',
   }

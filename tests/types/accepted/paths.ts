@@ -113,3 +113,10 @@ freeze(
 )
 update({ target: one, source: two }, ema({ tau: 0.1 }))
 update({ target: one, source: new Net2() }, ema({ tau: 0.1 }))
+
+// Of a model whose type says nothing of its tensors, any string: what it matches is seen when it runs.
+declare const unknown: object
+declare const patterns: string[]
+check<Equal<PathPattern<object>, string>>()
+freeze(unknown, 'head.*', ...patterns)
+update({ target: unknown, source: unknown }, ema({ decay: 0.9 }), { only: patterns })
