@@ -27,6 +27,7 @@ interface Findings {
   readonly index: { readonly read: string; readonly later: string; readonly steps: number; readonly after: string }
   readonly call: string
   readonly killed: readonly {
+    readonly workers: number
     readonly read: string
     readonly ms: number
     readonly marked: string
@@ -138,10 +139,14 @@ export default async () => {
   const killed: unknown[] = []
   for (const [thread, wait] of [[0, 0], [1, 0], [0, 5], [1, 5]] as const) {
     started.length = 0
-    const { student, teacher, optimizer, step } = makeStep(two())
+    const device = two()
+    const { student, teacher, optimizer, step } = makeStep(device)
     const files = [await saveModel(student), await saveModel(teacher)] as const
     const first = await step(x, y).item()
     await step(x, y).item()
+    // Both are at work, and only they have started since.
+    while (!device.backend.facts?.().threads.includes('2 checked in')) await step(x, y).item()
+    const workers = started.length
     const give = () => Array.from({ length: 20 }, () => step(x, y))
     let losses = give()
     await pause(wait)
@@ -158,7 +163,8 @@ export default async () => {
     loadModel(student, files[0])
     loadModel(teacher, files[1])
     optimizer.reset()
-    killed.push({ read, ms, marked, again: (await step(x, y).item()) === first })
+    killed.push({ workers, read, ms, marked, again: (await step(x, y).item()) === first })
+    await device.close()
   }
 
   const single = alone()
@@ -229,7 +235,8 @@ describe.skipIf(process.env.CI === undefined && (await findBrowser()) === undefi
 
     it('a killed worker breaks the run off soon, what it wrote is marked, and after loading all is well', () => {
       expect(found.killed).toHaveLength(4)
-      for (const { read, ms, marked, again } of found.killed) {
+      for (const { workers, read, ms, marked, again } of found.killed) {
+        expect(workers).toBe(2)
         expect(read).toMatch(/^HalfWrittenError: A worker thread ended .* the next runs start new threads\.$/)
         expect(ms).toBeLessThan(10_000)
         // It may have died between two steps.
