@@ -2,6 +2,7 @@ import { CaptureError } from '../shapes/errors.js'
 import type { Device } from '../tensor/device.js'
 import type { Generator } from '../tensor/generator.js'
 import type { TensorRecord } from '../tensor/record.js'
+import type { Scalars } from '../tensor/recorder.js'
 import type { Storage, Unsettled } from '../tensor/storage.js'
 import { type BlendOptions, blendDType } from './blend.js'
 import type { Blend } from './define.js'
@@ -92,7 +93,8 @@ export class Postponed {
     if (!ledger) return
     const device = this.#device
     const total = device.hostScalars(() => this.#totalOf(source))
-    this.busily(() => device.asItIs(() => ledger.settleRows(index, total, this.#key())))
+    const key = this.#keyOfEachRun()
+    this.busily(() => device.asItIs(() => ledger.settleRows(index, total, key)))
   }
 
   /** With put-off blends left where they are: the work itself touches the average. */
@@ -186,6 +188,23 @@ export class Postponed {
   #totalOf(source: Storage): readonly number[] {
     const pair = this.#blends.pairs.find((one) => one.source.storage === source)
     return parted(this.#putOff.totalOf(source), blendDType(pair?.target.dtype ?? 'f32'))
+  }
+
+  /** Random numbers that a program draws anew in every run, and gives back when the run fails. */
+  #keyOfEachRun(): Scalars {
+    const { precision, random } = this.#blends
+    if (precision !== 'stochastic') return []
+    let before = random.state()
+    const draw = () => {
+      before = random.state()
+      return this.#key()
+    }
+    const key = this.#device.hostScalars(draw)
+    this.#device.onHost(
+      () => {},
+      () => random.load(before),
+    )
+    return key
   }
 
   /** Random numbers of one blend. */

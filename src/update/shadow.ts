@@ -243,16 +243,16 @@ export class FollowingShadow<M extends object> {
     )
     // After what it stands in for, which programs fuse with the optimizer.
     const copy = this.#copy
-    if (copy)
+    if (copy) {
       device.when(
         () => this.#copying,
         () => this.#busily(() => copy.run([])),
       )
-    if (copy)
       device.when(
         () => this.#isFirst(this.#moment.now),
         () => this.#restart(),
       )
+    }
     if (this.#options.nonFinite !== 'error') return
     device.afterRun(() => {
       try {

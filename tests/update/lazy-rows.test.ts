@@ -185,10 +185,17 @@ describe.each(devices)('lazy rows on $name', ({ make }) => {
   )
 
   /** A training of a large table: `steps` steps of which each looks 6 rows up. */
-  function training({ lazy = true, compiled = true, decay = 0.99, rows = 4096, optimizer: make = sgd as AnyX }) {
+  function training({
+    lazy = true,
+    compiled = true,
+    decay = 0.99,
+    rows = 4096,
+    optimizer: make = sgd as AnyX,
+    options = {} as AnyX,
+  }) {
     manualSeed(11)
     const model = new Table(rows)
-    const shadow = follow(model, ema({ decay }), { lazy })
+    const shadow = follow(model, ema({ decay }), { lazy, ...options })
     const optimizer = make(model, { lr: 0.3 })
     const body = (at: AnyX) => {
       optimizer.step((embedding(at.trace(), model.table as AnyX) as AnyX).square().sum().backward())
@@ -203,7 +210,8 @@ describe.each(devices)('lazy rows on $name', ({ make }) => {
         each()
       }
     }
-    return { model, shadow, optimizer, run, explain: () => step?.explain() ?? '' }
+    const wrong = () => (step ?? body)(rowsOf(0, 1, 2, 3, 5, rows))
+    return { model, shadow, optimizer, run, wrong, explain: () => step?.explain() ?? '' }
   }
   const bytesOf = (text: string) =>
     [...text.matchAll(/ ([\d.]+) (B|kB|MB)(?= +[\d.]+ \w*FLOP$)/gm)].map(
@@ -222,12 +230,22 @@ describe.each(devices)('lazy rows on $name', ({ make }) => {
     expect(bytesOf(eager.explain()).filter((bytes) => bytes >= table)).toHaveLength(1)
   })
 
-  test('compiled and eager trainings give the same bits', async () => {
-    const [eager, compiled] = [training({ compiled: false }), training({ compiled: true })]
-    for (const { run } of [eager, compiled]) run(12)
-    expect({ ...(await compiled.shadow.state()), seconds: 0 }).toEqual({ ...(await eager.shadow.state()), seconds: 0 })
-    expect(valuesOf(compiled.shadow.model)).toEqual(valuesOf(eager.shadow.model))
-  })
+  test.each([{}, { dtype: 'bf16' }, { dtype: 'bf16', precision: 'stochastic' }])(
+    'compiled and eager trainings give the same bits: %j',
+    async (options) => {
+      const [eager, compiled] = [false, true].map((kind) => training({ compiled: kind, options })) as [AnyX, AnyX]
+      for (const { run } of [eager, compiled]) run(12)
+      // A run that fails draws nothing.
+      const before = await compiled.shadow.state()
+      expect(() => compiled.wrong()).toThrow(/out of range/)
+      expect((await compiled.shadow.state()).random).toEqual(before.random)
+      expect({ ...(await compiled.shadow.state()), seconds: 0 }).toEqual({
+        ...(await eager.shadow.state()),
+        seconds: 0,
+      })
+      expect(valuesOf(compiled.shadow.model)).toEqual(valuesOf(eager.shadow.model))
+    },
+  )
 
   test('a checkpoint holds what was put off row by row, and goes on bit for bit', async () => {
     const [one, other, plain] = [training({}), training({}), training({})]
