@@ -26,6 +26,8 @@ export interface Booked extends Pick<BlendOptions, 'precision' | 'skipNonFinite'
  * Sums are kept in two parts, to the precision of two f32: differences of large sums are as good as small ones.
  */
 export class Ledger {
+  /** Of the sums. */
+  readonly dtype: 'f32' | 'f64'
   readonly high: TensorRecord
   readonly low: TensorRecord
   readonly #booked: Booked
@@ -39,6 +41,7 @@ export class Ledger {
     const { target, source, kept, next, precision, skipNonFinite } = booked
     this.#booked = booked
     const dtype = blendDType(target.dtype)
+    this.dtype = dtype
     const [size = 0] = target.shape
     this.high = emptyTensor(target.device, dtype, [size], 'buffer')
     this.low = emptyTensor(target.device, dtype, [size], 'buffer')
@@ -70,7 +73,7 @@ export class Ledger {
       const reads = [target, source, ...this.#states].map((table) => ({ table }))
       const listed = weights.map((each) => ({ listed: each }))
       mapRows({ index, reads: [...reads, ...listed], exprs: this.#exprs, writes: this.#writes, scalars: random })
-      const sum = (part: number) => this.#filled(emptyTensor(target.device, this.high.dtype, index.shape), part, total)
+      const sum = (part: number) => this.#filled(emptyTensor(target.device, this.dtype, index.shape), part, total)
       setRows(this.high, index, sum(0))
       setRows(this.low, index, sum(1))
     })

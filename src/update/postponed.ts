@@ -4,7 +4,7 @@ import type { Generator } from '../tensor/generator.js'
 import type { TensorRecord } from '../tensor/record.js'
 import type { Scalars } from '../tensor/recorder.js'
 import type { Storage, Unsettled } from '../tensor/storage.js'
-import { type BlendOptions, blendDType } from './blend.js'
+import type { BlendOptions } from './blend.js'
 import type { Blend } from './define.js'
 import { coalesced, parted } from './coalesced.js'
 import { Ledger } from './ledger.js'
@@ -92,7 +92,7 @@ export class Postponed {
     const ledger = this.#ledgerOf(source)
     if (!ledger) return
     const device = this.#device
-    const total = device.hostScalars(() => this.#totalOf(source))
+    const total = device.hostScalars(() => this.#totalOf(source, ledger))
     const key = this.#keyOfEachRun()
     this.busily(() => device.asItIs(() => ledger.settleRows(index, total, key)))
   }
@@ -162,7 +162,7 @@ export class Postponed {
 
   #settle(source: Storage, ledger: Ledger): void {
     if (!this.#putOff.takeRows(source)) return
-    this.#device.asItIs(() => this.busily(() => ledger.settle(this.#totalOf(source), this.#key())))
+    this.#device.asItIs(() => this.busily(() => ledger.settle(this.#totalOf(source, ledger), this.#key())))
   }
 
   /** The ledger of a table, from now on. */
@@ -185,9 +185,8 @@ export class Postponed {
     return ledger
   }
 
-  #totalOf(source: Storage): readonly number[] {
-    const pair = this.#blends.pairs.find((one) => one.source.storage === source)
-    return parted(this.#putOff.totalOf(source), blendDType(pair?.target.dtype ?? 'f32'))
+  #totalOf(source: Storage, { dtype }: Ledger): readonly number[] {
+    return parted(this.#putOff.totalOf(source), dtype)
   }
 
   /** Random numbers that a program draws anew in every run, and gives back when the run fails. */
