@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { recordOf } from '../../src/tensor/record.js'
 import { devices } from '../devices.js'
+import { sameWhateverHappens } from './random-walk.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: tables of many sizes
 type AnyX = any
@@ -149,38 +150,12 @@ describe.each(devices)('lazy rows on $name', ({ make }) => {
   test.each(Object.entries(worlds))(
     '%s: whatever happens, they are what the others are',
     (_, { rule, options = {} }) => {
-      for (let seed = 0; seed < 4; seed++) {
-        let state = 7919 * (seed + 1)
-        const draw = (below: number) => {
-          state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-          return Math.floor((state / 2 ** 32) * below)
-        }
-        manualSeed(seed)
-        const [plain, lazy] = [world(false, rule, options), world(true, rule, options)]
-        const done: number[] = []
-        for (let i = 0; i < 40; i++) {
-          // The last one ends what the third follows.
-          const at = draw(i < 30 ? plain.actions.length - 1 : plain.actions.length)
-          done.push(at)
-          plain.actions[at]?.()
-          lazy.actions[at]?.()
-          if (i % 13 !== 12) continue
-          expect(lazy.seen.length).toBe(plain.seen.length)
-          const [a, b] = [
-            [...plain.seen, ...plain.all()],
-            [...lazy.seen, ...lazy.all()],
-          ]
-          const far = a.findIndex(
-            (value, j) => !(Math.abs(value - (b[j] ?? Number.NaN)) < 2e-5 * (1 + Math.abs(value))),
-          )
-          expect({ seed, i, far, done: far < 0 ? [] : done, plain: a[far], lazy: b[far] }).toEqual({
-            seed,
-            i,
-            far: -1,
-            done: [],
-          })
-        }
-      }
+      sameWhateverHappens(
+        (lazy) => world(lazy, rule, options),
+        4,
+        // The last one ends what the third follows.
+        (actions, i) => (i < 30 ? actions - 1 : actions),
+      )
     },
   )
 

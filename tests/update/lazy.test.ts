@@ -1,4 +1,4 @@
-import { compile, embedding, manualSeed, ones, setDefaultDevice, type Tensor, tensor } from 'dfdt'
+import { compile, embedding, ones, setDefaultDevice, type Tensor, tensor } from 'dfdt'
 import { loadCheckpoint, loadModel, saveCheckpoint, saveModelSync } from 'dfdt/io'
 import { clone, freeze, parameter, unfreeze } from 'dfdt/nn'
 import { sgd } from 'dfdt/optim'
@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { tensorsOf } from '../../src/model/walk.js'
 import { CaptureError } from '../../src/tensor/errors.js'
 import { devices } from '../devices.js'
+import { sameWhateverHappens } from './random-walk.js'
 
 class Pair {
   readonly a
@@ -251,36 +252,7 @@ describe.each(devices)('lazy shadows on $name', ({ make }) => {
   test.each(Object.entries(worlds))(
     '%s: whatever happens, they are what the others are',
     (_, { rule, options = {} }) => {
-      for (let seed = 0; seed < 5; seed++) {
-        let state = 7919 * (seed + 1)
-        const draw = (below: number) => {
-          state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-          return Math.floor((state / 2 ** 32) * below)
-        }
-        manualSeed(seed)
-        const [plain, lazy] = [world(false, rule, options), world(true, rule, options)]
-        const done: number[] = []
-        for (let i = 0; i < 40; i++) {
-          const at = draw(plain.actions.length)
-          done.push(at)
-          plain.actions[at]?.()
-          lazy.actions[at]?.()
-          if (i % 13 !== 12) continue
-          expect(lazy.seen.length).toBe(plain.seen.length)
-          const [a, b] = [
-            [...plain.seen, ...plain.all()],
-            [...lazy.seen, ...lazy.all()],
-          ]
-          const far = a.findIndex(
-            (value, j) => !(Math.abs(value - (b[j] ?? Number.NaN)) < 2e-5 * (1 + Math.abs(value))),
-          )
-          expect({ seed, far, done: far < 0 ? [] : done, plain: a[far], lazy: b[far] }).toEqual({
-            seed,
-            far: -1,
-            done: [],
-          })
-        }
-      }
+      sameWhateverHappens((lazy) => world(lazy, rule, options), 5)
     },
   )
 })
